@@ -1,0 +1,3 @@
+//! Writes the synthetic property listings that the quickstart trains on.
+
+fn main() {}

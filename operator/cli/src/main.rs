@@ -1,0 +1,3 @@
+//! The temper command line and the executor that runs jobs on one machine.
+
+fn main() {}

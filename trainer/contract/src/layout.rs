@@ -1,0 +1,33 @@
+//! Names of the files and folders of a run. All are relative to the run's folder unless said otherwise.
+
+/// The configuration the trainer reads.
+pub const CONFIG: &str = "trainer-config.json";
+/// `prepare`'s report.
+pub const PREPARE_REPORT: &str = "prepare-report.json";
+/// `train`'s report.
+pub const TRAIN_REPORT: &str = "train-report.json";
+/// `publish`'s report.
+pub const PUBLISH_REPORT: &str = "publish-report.json";
+/// The token cache of the training rows.
+pub const TRAIN_CACHE: &str = "cache/train";
+/// The token cache of the validation rows.
+pub const VALIDATION_CACHE: &str = "cache/validation";
+/// Checkpoints, unless the manifest puts them elsewhere.
+pub const CHECKPOINTS: &str = "checkpoints";
+/// Logs of the stages.
+pub const LOGS: &str = "logs";
+/// One line an optimizer step (`StepRecord` as JSON), for plots and tests.
+pub const STEP_LOG: &str = "steps.jsonl";
+
+/// In the checkpoint folder, the folder of an attempt's checkpoints.
+pub fn attempt_folder(attempt: u64) -> String {
+    format!("attempt-{attempt}")
+}
+
+/// In an attempt's folder, the folder of one checkpoint.
+pub fn step_folder(step: u64) -> String {
+    format!("step-{step:08}")
+}
+
+/// In a checkpoint's folder, the manifest: written last, so a checkpoint without it does not exist.
+pub const CHECKPOINT_MANIFEST: &str = "manifest.json";

@@ -1,0 +1,1 @@
+//! Dataset readers, chat templates, filters, tokenisation, packing, token cache and sampler.

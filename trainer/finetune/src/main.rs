@@ -1,0 +1,3 @@
+//! The temper-trainer binary: prepare, train, evaluate, generate, publish.
+
+fn main() {}
