@@ -10,6 +10,7 @@ pub mod exit_code;
 pub mod layout;
 pub mod metric;
 pub mod report;
+pub mod request;
 pub mod termination;
 
 pub use config::TrainerConfig;
