@@ -1,0 +1,48 @@
+//! Compiles the C++ half of the bridge against the libtorch that torch-sys found, and tells dependents where that libtorch lies.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+const SOURCES: [&str; 3] = ["src/parallel.cc", "src/attention.cc", "src/adamw.cc"];
+
+fn main() {
+    // torch-sys resolves LIBTORCH (or LIBTORCH_LIB) and passes its answer on: one rule, one place.
+    let library = PathBuf::from(env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys reports its library folder on Linux"));
+    let include = include_folder(&library);
+    let cuda = env::var_os("CARGO_FEATURE_CUDA").is_some();
+
+    let mut build = cxx_build::bridge("src/bridge.rs");
+    build
+        .files(SOURCES)
+        .std("c++20")
+        .flag("-O2")
+        .flag("-fopenmp") // at::parallel_for is a header template; without this it runs on one thread
+        .define("_GLIBCXX_USE_CXX11_ABI", env::var("LIBTORCH_CXX11_ABI").as_deref().unwrap_or("1"))
+        .define("USE_C10D_GLOO", None)
+        .warnings(false);
+    // System folders: libtorch's own warnings are not ours.
+    for folder in [include.join("torch/csrc/api/include"), include.clone()] {
+        build.flag("-isystem").flag(folder.to_str().expect("the libtorch folder's name is UTF-8"));
+    }
+    build.compile("temper_c10d");
+
+    println!("cargo::rustc-link-lib=dylib=torch_cpu");
+    println!("cargo::rustc-link-lib=dylib=c10");
+    let _ = cuda;
+
+    // An rpath argument reaches this package's own targets only. Dependents read the metadata below
+    // (`DEP_TEMPER_C10D_LIBDIR`) in their build script and print the same argument.
+    println!("cargo::rustc-link-arg=-Wl,-rpath,{}", library.display());
+    println!("cargo::metadata=libdir={}", library.display());
+    println!("cargo::rerun-if-env-changed=LIBTORCH_INCLUDE");
+    println!("cargo::rerun-if-env-changed=LIBTORCH_CXX11_ABI");
+    for folder in ["src", "build.rs"] {
+        println!("cargo::rerun-if-changed={folder}");
+    }
+}
+
+/// Headers lie beside the libraries unless LIBTORCH_INCLUDE says otherwise, as torch-sys has it.
+fn include_folder(library: &Path) -> PathBuf {
+    let root = env::var_os("LIBTORCH_INCLUDE").map_or_else(|| library.join(".."), PathBuf::from);
+    root.join("include")
+}
