@@ -1,3 +1,5 @@
-//! The temper command line and the executor that runs jobs on one machine.
+//! The `temper` binary; everything is in the library, where tests reach it.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    temper_cli::main()
+}

@@ -1,0 +1,10 @@
+//! The `temper` command line and the executor that carries out the planner's intents on one machine.
+
+pub mod arguments;
+pub mod exit;
+pub mod output;
+
+/// Runs the command line of this process.
+pub fn main() -> std::process::ExitCode {
+    std::process::ExitCode::SUCCESS
+}
