@@ -12,7 +12,14 @@ import transformers  # noqa: E402
 source, folder = Path(sys.argv[1]), Path(sys.argv[2])
 model = transformers.AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
 tokenizer = transformers.AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
+# transformers refuses to save what it loaded from GGUF, so the weights move to a model that does not know where they came from.
+config = transformers.AutoConfig.for_model(
+    model.config.model_type, **{k: v for k, v in model.config.to_dict().items() if k not in ("model_type", "quantization_config")}
+)
+plain = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+plain.load_state_dict(model.state_dict())
+plain.generation_config = model.generation_config
 partial = folder.with_name(folder.name + ".part")
-model.save_pretrained(partial)
+plain.save_pretrained(partial)
 tokenizer.save_pretrained(partial)
 partial.rename(folder)
