@@ -2,6 +2,7 @@
 
 pub mod arguments;
 pub mod exit;
+pub mod local;
 pub mod output;
 
 /// Runs the command line of this process.

@@ -1,0 +1,113 @@
+//! The environment of trainer processes: little of ours, what the manifest allows, and what the contract names.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::net::TcpListener;
+use std::path::Path;
+use temper_contract::env;
+
+/// Variables of this process that a trainer also gets. A trainer's numbers must not depend on the rest (`OMP_*` and `MKL_*` would
+/// change them, credentials are none of its business).
+const PASSED_ON: [&str; 17] = [
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "USER",
+    "LD_LIBRARY_PATH",
+    "LIBTORCH",
+    "RUST_LOG",
+    "RUST_BACKTRACE",
+    "CUDA_VISIBLE_DEVICES",
+    "NVIDIA_VISIBLE_DEVICES",
+    "NVIDIA_DRIVER_CAPABILITIES",
+    "XDG_CACHE_HOME",
+    env::METRICS_PORT,
+    env::KILL_AT,
+];
+
+/// Variables for one process.
+pub type Environment = BTreeMap<String, OsString>;
+
+/// What every trainer process gets: what is passed on of `ours`, then the manifest's own variables, then the number of threads and
+/// where to leave its last words.
+pub fn base(
+    ours: impl IntoIterator<Item = (OsString, OsString)>,
+    manifest: &BTreeMap<String, String>,
+    threads: usize,
+    termination_message: &Path,
+) -> Environment {
+    let mut environment: Environment = ours
+        .into_iter()
+        .filter_map(|(name, value)| name.into_string().ok().map(|name| (name, value)))
+        .filter(|(name, _)| PASSED_ON.contains(&name.as_str()))
+        .collect();
+    environment.insert(env::OMP_NUM_THREADS.to_owned(), threads.to_string().into());
+    environment.extend(manifest.iter().map(|(name, value)| (name.clone(), OsString::from(value))));
+    environment.insert(env::TERMINATION_MESSAGE_PATH.to_owned(), termination_message.into());
+    environment
+}
+
+/// Where a node stands among the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its number.
+    pub rank: usize,
+    /// Ranks over all nodes.
+    pub world_size: usize,
+    /// Port of node 0's store.
+    pub master_port: u16,
+    /// The attempt's number.
+    pub attempt: u64,
+}
+
+/// Adds what one node of a training attempt needs. All nodes are on this machine.
+pub fn for_node(mut environment: Environment, node: Node) -> Environment {
+    environment.insert(env::MASTER_ADDR.to_owned(), "127.0.0.1".into());
+    environment.insert(env::MASTER_PORT.to_owned(), node.master_port.to_string().into());
+    environment.insert(env::WORLD_SIZE.to_owned(), node.world_size.to_string().into());
+    environment.insert(env::NODE_RANK.to_owned(), node.rank.to_string().into());
+    environment.insert(env::ATTEMPT.to_owned(), node.attempt.to_string().into());
+    environment
+}
+
+/// A port that is free at this moment. Another process may take it before node 0 does; that attempt then fails and the next one gets
+/// another port.
+pub fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Node, base, for_node};
+    use std::collections::BTreeMap;
+    use std::ffi::OsString;
+    use std::path::Path;
+
+    #[test]
+    fn secrets_and_thread_settings_of_the_shell_stay_outside() {
+        let ours = [("PATH", "/bin"), ("AWS_SECRET_ACCESS_KEY", "x"), ("OMP_NUM_THREADS", "64"), ("MKL_NUM_THREADS", "64")]
+            .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let manifest = BTreeMap::from([("GLOO_SOCKET_IFNAME".to_owned(), "lo".to_owned())]);
+        let environment = base(ours, &manifest, 2, Path::new("/run/last-words"));
+        let environment = for_node(environment, Node { rank: 1, world_size: 4, master_port: 29_500, attempt: 3 });
+        let text: Vec<String> = environment.iter().map(|(name, value)| format!("{name}={}", value.to_string_lossy())).collect();
+        assert_eq!(
+            text,
+            [
+                "GLOO_SOCKET_IFNAME=lo",
+                "MASTER_ADDR=127.0.0.1",
+                "MASTER_PORT=29500",
+                "NODE_RANK=1",
+                "OMP_NUM_THREADS=2",
+                "PATH=/bin",
+                "TEMPER_ATTEMPT=3",
+                "TEMPER_TERMINATION_MESSAGE_PATH=/run/last-words",
+                "WORLD_SIZE=4",
+            ]
+        );
+    }
+}

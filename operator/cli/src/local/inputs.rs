@@ -1,0 +1,188 @@
+//! Digests of a run's inputs, remembered by each file's size and times so that the second run need not read gigabytes.
+
+use crate::exit::Stop;
+use crate::local::durable;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs::{self, File, Metadata};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A file changed more recently than this may change again within the clock's resolution: its digest is not remembered.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// Digests of files, kept between runs.
+#[derive(Debug)]
+pub struct Digests {
+    store: PathBuf,
+    known: BTreeMap<PathBuf, Known>,
+    changed: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Known {
+    stamp: Stamp,
+    sha256: String,
+}
+
+/// What changes when a file's content does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Stamp {
+    size: u64,
+    inode: u64,
+    modified_ns: i128,
+    changed_ns: i128,
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+        Self {
+            size: metadata.len(),
+            inode: metadata.ino(),
+            modified_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+            changed_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    fn is_settled(&self, now: SystemTime) -> bool {
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let newest = self.modified_ns.max(self.changed_ns);
+        now.as_nanos().cast_signed() - newest >= SETTLED.as_nanos().cast_signed()
+    }
+}
+
+impl Digests {
+    /// The digests remembered in `store`; none if it is missing or cannot be understood (it is only a cache).
+    pub fn open(store: PathBuf) -> Self {
+        let known = durable::read_json(&store).ok().flatten().unwrap_or_default();
+        Self { store, known, changed: false }
+    }
+
+    /// The digest of a file, or of a folder's file names and contents. `field` names what the path stands for, for messages.
+    pub fn of(&mut self, path: &Path, field: &str) -> Result<String> {
+        let missing = |error: std::io::Error| {
+            Stop::invalid(format!("{field}: cannot read {}: {error}", path.display()), "check the path and the --volume folders")
+        };
+        let metadata = fs::metadata(path).map_err(missing)?;
+        if metadata.is_file() {
+            return self.of_file(path);
+        }
+        let mut names = Vec::new();
+        list(path, Path::new(""), &mut names).map_err(missing)?;
+        names.sort();
+        if names.is_empty() {
+            return Err(Stop::invalid(format!("{field}: the folder {} is empty", path.display()), "put the files there").into());
+        }
+        let mut sum = Sha256::new();
+        for name in names {
+            let digest = self.of_file(&path.join(&name))?;
+            sum.update(name.as_os_str().as_encoded_bytes());
+            sum.update([0]);
+            sum.update(digest.as_bytes());
+        }
+        Ok(hex(&sum.finalize()))
+    }
+
+    /// Writes what was learnt, for the next run.
+    pub fn save(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.changed) {
+            self.known.retain(|path, known| fs::metadata(path).is_ok_and(|metadata| Stamp::of(&metadata) == known.stamp));
+            durable::write_json(&self.store, &self.known)?;
+        }
+        Ok(())
+    }
+
+    fn of_file(&mut self, path: &Path) -> Result<String> {
+        let absolute = path.canonicalize().with_context(|| format!("cannot read {}", path.display()))?;
+        let mut file = File::open(&absolute).with_context(|| format!("cannot read {}", path.display()))?;
+        let stamp = Stamp::of(&file.metadata().with_context(|| format!("cannot read {}", path.display()))?);
+        if let Some(known) = self.known.get(&absolute).filter(|known| known.stamp == stamp) {
+            return Ok(known.sha256.clone());
+        }
+        let sha256 = read_digest(&mut file).with_context(|| format!("cannot read {}", path.display()))?;
+        if stamp.is_settled(SystemTime::now()) {
+            self.known.insert(absolute, Known { stamp, sha256: sha256.clone() });
+            self.changed = true;
+        }
+        Ok(sha256)
+    }
+}
+
+fn list(root: &Path, below: &Path, names: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(root.join(below))? {
+        let entry = entry?;
+        let name = below.join(entry.file_name());
+        // Follows links: model folders from a hub's cache are folders of links.
+        if fs::metadata(entry.path())?.is_dir() { list(root, &name, names)? } else { names.push(name) }
+    }
+    Ok(())
+}
+
+fn read_digest(file: &mut File) -> std::io::Result<String> {
+    let mut sum = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex(&sum.finalize())),
+            count => sum.update(&buffer[..count]),
+        }
+    }
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Digests, Stamp};
+    use std::fs;
+    use std::time::{Duration, SystemTime};
+
+    #[test]
+    fn a_folders_digest_depends_on_names_and_contents() {
+        let root = tempfile::tempdir().expect("a folder");
+        let data = root.path().join("data");
+        fs::create_dir_all(data.join("b")).expect("made");
+        fs::write(data.join("a"), "1").expect("written");
+        fs::write(data.join("b/c"), "2").expect("written");
+        let mut digests = Digests::open(root.path().join("digests.json"));
+        let first = digests.of(&data, "spec.dataset.storageUri").expect("readable");
+        assert_eq!(digests.of(&data, "").expect("readable"), first);
+        fs::rename(data.join("b/c"), data.join("b/d")).expect("renamed");
+        let renamed = digests.of(&data, "").expect("readable");
+        fs::write(data.join("a"), "3").expect("written");
+        let changed = digests.of(&data, "").expect("readable");
+        assert!(first != renamed && renamed != changed && changed != first);
+    }
+
+    #[test]
+    fn a_missing_input_names_its_field() {
+        let root = tempfile::tempdir().expect("a folder");
+        let mut digests = Digests::open(root.path().join("digests.json"));
+        let error = digests.of(&root.path().join("none.jsonl"), "spec.dataset.storageUri").expect_err("missing").to_string();
+        assert!(error.starts_with("spec.dataset.storageUri: cannot read") && error.contains("none.jsonl"), "{error}");
+    }
+
+    #[test]
+    fn a_settled_files_digest_is_remembered_and_a_changed_one_is_read_again() {
+        let root = tempfile::tempdir().expect("a folder");
+        let (store, data) = (root.path().join("digests.json"), root.path().join("data"));
+        fs::write(&data, "old").expect("written");
+        let an_hour_ago = SystemTime::now() - Duration::from_secs(3600);
+        fs::File::options().write(true).open(&data).and_then(|file| file.set_modified(an_hour_ago)).expect("set");
+        let stamp = Stamp::of(&fs::metadata(&data).expect("there"));
+        assert!(!stamp.is_settled(SystemTime::now()), "its status changed just now");
+        assert!(stamp.is_settled(SystemTime::now() + Duration::from_secs(3)));
+        let mut digests = Digests::open(store.clone());
+        let old = digests.of(&data, "").expect("readable");
+        fs::write(&data, "new").expect("written");
+        assert_ne!(digests.of(&data, "").expect("readable"), old);
+    }
+}

@@ -1,0 +1,14 @@
+//! Carrying out the planner's intents on one machine: processes instead of pods, a folder instead of a cluster.
+//!
+//! All that a run knows is in files, each written aside and renamed, so `kill -9` at any moment loses nothing that was committed.
+
+pub mod durable;
+pub mod environment;
+pub mod fault;
+pub mod home;
+pub mod identity;
+pub mod inputs;
+pub mod lock;
+pub mod process;
+pub mod signals;
+pub mod trainer_binary;
