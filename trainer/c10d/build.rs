@@ -3,7 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-const SOURCES: [&str; 3] = ["src/parallel.cc", "src/attention.cc", "src/adamw.cc"];
+const SOURCES: [&str; 5] = ["src/parallel.cc", "src/attention.cc", "src/adamw.cc", "src/store.cc", "src/process_group.cc"];
 
 fn main() {
     // torch-sys resolves LIBTORCH (or LIBTORCH_LIB) and passes its answer on: one rule, one place.
@@ -24,11 +24,20 @@ fn main() {
     for folder in [include.join("torch/csrc/api/include"), include.clone()] {
         build.flag("-isystem").flag(folder.to_str().expect("the libtorch folder's name is UTF-8"));
     }
+    if cuda {
+        build.file("src/process_group_nccl.cc").define("USE_C10D_NCCL", None).define("USE_CUDA", None);
+        for folder in [include.join("cuda"), include.join("cuda/cccl")] {
+            build.flag("-isystem").flag(folder.to_str().expect("the libtorch folder's name is UTF-8"));
+        }
+    }
     build.compile("temper_c10d");
 
     println!("cargo::rustc-link-lib=dylib=torch_cpu");
     println!("cargo::rustc-link-lib=dylib=c10");
-    let _ = cuda;
+    if cuda {
+        println!("cargo::rustc-link-lib=dylib=torch_cuda");
+        println!("cargo::rustc-link-lib=dylib=c10_cuda");
+    }
 
     // An rpath argument reaches this package's own targets only. Dependents read the metadata below
     // (`DEP_TEMPER_C10D_LIBDIR`) in their build script and print the same argument.

@@ -1,4 +1,5 @@
 //! The boundary to C++. Nothing outside this crate sees it.
+#![allow(unreachable_pub)] // cxx generates `pub` items
 
 use crate::parallel::RangeTask;
 
@@ -36,6 +37,8 @@ pub(crate) mod ffi {
         include!("temper-c10d/src/parallel.h");
         include!("temper-c10d/src/attention.h");
         include!("temper-c10d/src/adamw.h");
+        include!("temper-c10d/src/store.h");
+        include!("temper-c10d/src/process_group.h");
 
         #[namespace = "at"]
         type Tensor;
@@ -79,5 +82,40 @@ pub(crate) mod ffi {
             step: f32,
             numbers: &AdamwNumbers,
         ) -> Result<()>;
+
+        type StoreClient;
+        fn open_store(host: &str, port: u16, is_server: bool, timeout_ms: i64, actual_port: &mut u16) -> Result<UniquePtr<StoreClient>>;
+        fn set(self: &StoreClient, key: &str, value: &[u8]) -> Result<()>;
+        fn get(self: &StoreClient, key: &str, timeout_ms: i64) -> Result<Vec<u8>>;
+        fn add(self: &StoreClient, key: &str, amount: i64) -> Result<i64>;
+        fn contains(self: &StoreClient, key: &str) -> Result<bool>;
+        #[cxx_name = "wait"]
+        fn wait_for_keys(self: &StoreClient, keys: &[&str], timeout_ms: i64) -> Result<()>;
+        fn compare_set(self: &StoreClient, key: &str, expected: &[u8], desired: &[u8]) -> Result<Vec<u8>>;
+        fn delete_key(self: &StoreClient, key: &str) -> Result<bool>;
+        fn num_keys(self: &StoreClient) -> Result<i64>;
+        fn prefixed(self: &StoreClient, prefix: &str) -> Result<UniquePtr<StoreClient>>;
+        fn reconnect(self: &StoreClient, timeout_ms: i64) -> Result<UniquePtr<StoreClient>>;
+
+        type Backend;
+        fn make_gloo(
+            store: &StoreClient,
+            rank: i32,
+            size: i32,
+            timeout_ms: i64,
+            interfaces: &str,
+            address: &str,
+        ) -> Result<UniquePtr<Backend>>;
+        #[cfg(feature = "cuda")]
+        fn make_nccl(store: &StoreClient, rank: i32, size: i32, timeout_ms: i64, device: i32) -> Result<UniquePtr<Backend>>;
+        fn all_reduce_sum(self: &Backend, tensor: &Tensor) -> Result<UniquePtr<Collective>>;
+        fn broadcast(self: &Backend, tensor: &Tensor, root: i32) -> Result<UniquePtr<Collective>>;
+        fn all_gather(self: &Backend, output: &Tensor, input: &Tensor) -> Result<UniquePtr<Collective>>;
+        fn barrier(self: &Backend) -> Result<UniquePtr<Collective>>;
+        fn abort(self: &Backend) -> Result<()>;
+
+        type Collective;
+        fn wait(self: &Collective, timeout_ms: i64) -> Result<()>;
+        fn is_completed(self: &Collective) -> Result<bool>;
     }
 }

@@ -22,9 +22,15 @@ mod attention;
 mod bridge;
 mod error;
 mod parallel;
+mod process_group;
+mod store;
 mod tensor;
+mod work;
 
 pub use adamw::{Adamw, fused_adamw_};
 pub use attention::{AttentionOutput, flash_attention_cpu, flash_attention_cpu_backward};
 pub use error::Error;
 pub use parallel::{get_num_threads, parallel_for, set_num_interop_threads, set_num_threads};
+pub use process_group::ProcessGroup;
+pub use store::Store;
+pub use work::Work;
