@@ -1,0 +1,88 @@
+//! Peak memory of one rank, before anything is allocated.
+//!
+//! With P the base model's parameters, T the trained ones, b the bytes of an element in the chosen precision, L layers, H hidden size,
+//! Q, K and I the sizes of all query heads, all key heads and the feed-forward layer, V the vocabulary and N the tokens of a micro-batch
+//! (`perDeviceTrainBatchSize` rows of `maxLength`: without padding it is the most there can be):
+//!
+//! - weights: `P b` for LoRA (the frozen base; adapters are counted below); in full fine-tuning `P b` of compute weights if b is not 4
+//!   bytes, else the fp32 masters serve;
+//! - gradients: `4 T`;
+//! - optimizer: fp32 master and two moments, `12 T`; in bf16 the trained parameters' compute copies, `2 T`, for LoRA;
+//! - activations, saved by the forward pass for the backward pass: per token and layer the two normalised inputs and the residual
+//!   between (`3 H`), query, key, value and attention output (`2 Q + 2 K`), gate, up and their product (`3 I`), all of b bytes, and
+//!   8 bytes a query head for the attention's log-sum; the LoRA intermediates (r a module); plus one layer's gradients of the same sizes,
+//!   alive at a time; plus the logits and their gradient for one chunk of targets, in fp32.
+//!
+//! The factors are constants below; the sum gets [`OVERHEAD`] for allocator slack and the process itself gets [`PROCESS`].
+
+use crate::{Error, ModelConfig, match_target_modules, parameters};
+use temper_contract::config::{Method, Precision, TrainerConfig};
+
+/// Targets whose logits exist at the same time.
+pub const LOGIT_CHUNK: u64 = 512;
+/// Copies of a chunk's logits: the logits and their gradient.
+pub const LOGIT_COPIES: u64 = 2;
+/// Bytes of an fp32 master parameter with Adam's two moments.
+pub const OPTIMIZER_BYTES: u64 = 12;
+/// Bytes of an fp32 gradient.
+pub const GRADIENT_BYTES: u64 = 4;
+/// Saved tensors of the hidden size, a layer.
+pub const SAVED_HIDDEN: u64 = 3;
+/// Saved tensors of the feed-forward size, a layer.
+pub const SAVED_INTERMEDIATE: u64 = 3;
+/// Fragmentation and temporaries, in percent of everything else.
+pub const OVERHEAD: u64 = 5;
+/// Program, libtorch and thread stacks.
+pub const PROCESS: u64 = 400 << 20;
+
+/// Bytes by purpose; `total` has overhead and process on top of the parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryEstimate {
+    /// Weights that matrices are multiplied with.
+    pub weights: u64,
+    /// Gradients of the trained parameters.
+    pub gradients: u64,
+    /// Masters and moments.
+    pub optimizer: u64,
+    /// What one micro-batch needs.
+    pub activations: u64,
+    /// The peak.
+    pub total: u64,
+}
+
+/// The estimate for one rank of the job.
+pub fn estimate(config: &ModelConfig, job: &TrainerConfig) -> Result<MemoryEstimate, Error> {
+    let element: u64 = match job.hyperparameters.precision {
+        Precision::Fp32 => 4,
+        Precision::Bf16 => 2,
+    };
+    let base = parameters::base(config);
+    let trained = parameters::count(config, &job.method)?.trainable;
+    let (weights, adapter_width) = match &job.method {
+        Method::Full => (if element == 4 { 0 } else { base * element }, 0),
+        Method::Lora(lora) => {
+            let modules = match_target_modules(config, &lora.target_modules)?;
+            let copies = if element == 4 { 0 } else { trained * element };
+            (base * element + copies, (modules.len() * lora.r) as u64)
+        }
+    };
+    let [hidden, query, key_value, intermediate, heads, layers, vocabulary] = [
+        config.hidden_size,
+        config.query_size(),
+        config.key_value_size(),
+        config.intermediate_size,
+        config.num_attention_heads,
+        config.num_hidden_layers,
+        config.vocab_size,
+    ]
+    .map(|size| size as u64);
+    let tokens = (job.hyperparameters.per_device_train_batch_size as u64).saturating_mul(job.dataset.max_length as u64);
+    let layer = element * (SAVED_HIDDEN * hidden + 2 * query + 2 * key_value + SAVED_INTERMEDIATE * intermediate) + 8 * heads;
+    let per_token = (layers + 1) * layer + element * adapter_width;
+    let logits = LOGIT_CHUNK.min(tokens) * vocabulary * 4 * LOGIT_COPIES;
+    let activations = tokens.saturating_mul(per_token).saturating_add(logits);
+    let (gradients, optimizer) = (GRADIENT_BYTES * trained, OPTIMIZER_BYTES * trained);
+    let parts = weights.saturating_add(gradients).saturating_add(optimizer).saturating_add(activations);
+    let total = parts.saturating_add(parts / 100 * OVERHEAD).saturating_add(PROCESS);
+    Ok(MemoryEstimate { weights, gradients, optimizer, activations, total })
+}
