@@ -1,0 +1,20 @@
+//! Labels, annotations and finalizers that Temper writes or reads.
+
+/// On every object made for a job: the job's name.
+pub const JOB_NAME: &str = "temper.dev/job-name";
+/// On every object made for a job: `prepare`, `train` or `publish`.
+pub const STAGE: &str = "temper.dev/stage";
+/// On every object made for a training attempt: its number, from 0.
+pub const ATTEMPT: &str = "temper.dev/attempt";
+/// On a ModelVersion: the name of the model it is a version of.
+pub const MODEL_NAME: &str = "temper.dev/model-name";
+/// On a ModelVersion: its version number.
+pub const MODEL_VERSION: &str = "temper.dev/model-version";
+/// Annotation on what a job made: the digest of the spec it was made from.
+pub const SPEC_DIGEST: &str = "temper.dev/spec-digest";
+/// Annotation on a ModelVersion whose stage someone moved: who it was.
+pub const STAGE_CHANGED_BY: &str = "temper.dev/stage-changed-by";
+/// Kubernetes' own label for the program that manages an object.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// The value of `MANAGED_BY` on Temper's objects.
+pub const MANAGER: &str = "temper";
