@@ -32,13 +32,9 @@ impl ChatTemplates {
         if let Some(path) = folder.file("chat_template.jinja")? {
             templates.insert(ChatTemplates::DEFAULT.to_owned(), read_text(&path, LIMIT)?);
         }
-        const FURTHER: &str = "additional_chat_templates";
-        if folder.file(FURTHER)?.is_some_and(|path| path.is_dir()) {
-            for name in ModelFolder::open(&folder.path().join(FURTHER))?.names()? {
-                let Some(stem) = name.strip_suffix(".jinja") else { continue };
-                if let Some(path) = folder.file(&format!("{FURTHER}/{name}"))? {
-                    templates.insert(stem.to_owned(), read_text(&path, LIMIT)?);
-                }
+        for (stem, name) in ChatTemplates::further(folder)? {
+            if let Some(path) = folder.file(&name)? {
+                templates.insert(stem, read_text(&path, LIMIT)?);
             }
         }
         if !templates.is_empty() {
@@ -62,5 +58,16 @@ impl ChatTemplates {
             other => return Err(config.error("chat_template", other, "a template or a list of named templates is expected")),
         }
         Ok(ChatTemplates(templates))
+    }
+
+    /// Names of the templates in files of their own, with the files' names in the folder.
+    pub(crate) fn further(folder: &ModelFolder) -> Result<Vec<(String, String)>, Error> {
+        const FURTHER: &str = "additional_chat_templates";
+        if !folder.file(FURTHER)?.is_some_and(|path| path.is_dir()) {
+            return Ok(Vec::new());
+        }
+        let names = ModelFolder::open(&folder.path().join(FURTHER))?.names()?;
+        let stem = |name: String| Some((name.strip_suffix(".jinja")?.to_owned(), format!("{FURTHER}/{name}")));
+        Ok(names.into_iter().filter_map(stem).collect())
     }
 }

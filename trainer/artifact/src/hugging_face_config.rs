@@ -29,7 +29,11 @@ pub(crate) fn read(config: &JsonObject, generation: Option<&JsonObject>) -> Resu
     let hidden_size = required("hidden_size", MAX_HIDDEN)?;
     let num_hidden_layers = required("num_hidden_layers", MAX_LAYERS)?;
     let num_attention_heads = required("num_attention_heads", MAX_HEADS)?;
-    let default_key_value_heads = if family == Family::Mistral { 8 } else { num_attention_heads };
+    let default_key_value_heads = match family {
+        Family::Llama => num_attention_heads,
+        Family::Mistral => 8,
+        Family::Qwen2 | Family::Qwen3 => 32,
+    };
     let num_key_value_heads = match config.fields.get("num_key_value_heads") {
         None => default_key_value_heads,
         Some(_) => bounded("num_key_value_heads", MAX_HEADS)?.unwrap_or(num_attention_heads),
@@ -95,7 +99,8 @@ pub(crate) fn read(config: &JsonObject, generation: Option<&JsonObject>) -> Resu
         max_position_embeddings,
         bos_token_id: ids(config, "bos_token_id", vocab_size)?.first().copied(),
         eos_token_ids,
-        pad_token_id: ids(config, "pad_token_id", vocab_size)?.first().copied(),
+        // Batches have no padding, so an id outside the vocabulary, which published files do have, does no harm.
+        pad_token_id: config.usize("pad_token_id").ok().flatten().filter(|&id| id < vocab_size).map(|id| id as u32),
         raw: Value::Object(config.fields.clone()),
     })
 }

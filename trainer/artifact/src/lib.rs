@@ -6,7 +6,9 @@
 //! and never an allocation larger than the file itself suggests.
 
 mod adapter_config;
+mod adapter_source;
 mod chat_templates;
+pub mod digest;
 mod dtype;
 mod error;
 mod family;
@@ -28,9 +30,8 @@ mod target_modules;
 mod tokenizer_source;
 pub mod write;
 
-pub mod digest;
-
 pub use adapter_config::AdapterConfig;
+pub use adapter_source::AdapterSource;
 pub use chat_templates::ChatTemplates;
 pub use dtype::{Dtype, TensorInfo};
 pub use error::Error;

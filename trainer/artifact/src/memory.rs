@@ -62,8 +62,8 @@ pub fn estimate(config: &ModelConfig, job: &TrainerConfig) -> Result<MemoryEstim
         Method::Full => (if element == 4 { 0 } else { base * element }, 0),
         Method::Lora(lora) => {
             let modules = match_target_modules(config, &lora.target_modules)?;
-            let copies = if element == 4 { 0 } else { trained * element };
-            (base * element + copies, (modules.len() * lora.r) as u64)
+            let copies = if element == 4 { 0 } else { trained.saturating_mul(element) };
+            ((base * element).saturating_add(copies), (modules.len() as u64).saturating_mul(lora.r as u64))
         }
     };
     let [hidden, query, key_value, intermediate, heads, layers, vocabulary] = [
@@ -78,10 +78,10 @@ pub fn estimate(config: &ModelConfig, job: &TrainerConfig) -> Result<MemoryEstim
     .map(|size| size as u64);
     let tokens = (job.hyperparameters.per_device_train_batch_size as u64).saturating_mul(job.dataset.max_length as u64);
     let layer = element * (SAVED_HIDDEN * hidden + 2 * query + 2 * key_value + SAVED_INTERMEDIATE * intermediate) + 8 * heads;
-    let per_token = (layers + 1) * layer + element * adapter_width;
+    let per_token = ((layers + 1) * layer).saturating_add(adapter_width.saturating_mul(element));
     let logits = LOGIT_CHUNK.min(tokens) * vocabulary * 4 * LOGIT_COPIES;
     let activations = tokens.saturating_mul(per_token).saturating_add(logits);
-    let (gradients, optimizer) = (GRADIENT_BYTES * trained, OPTIMIZER_BYTES * trained);
+    let (gradients, optimizer) = (trained.saturating_mul(GRADIENT_BYTES), trained.saturating_mul(OPTIMIZER_BYTES));
     let parts = weights.saturating_add(gradients).saturating_add(optimizer).saturating_add(activations);
     let total = parts.saturating_add(parts / 100 * OVERHEAD).saturating_add(PROCESS);
     Ok(MemoryEstimate { weights, gradients, optimizer, activations, total })

@@ -10,6 +10,14 @@ const INDEX: &str = "model.safetensors.index.json";
 /// Extensions that pickles of weights go by.
 const PICKLE_EXTENSIONS: [&str; 6] = ["bin", "pt", "pth", "ckpt", "pkl", "pickle"];
 
+/// A folder's safetensors files.
+#[derive(Debug)]
+pub(crate) struct Weights {
+    pub(crate) files: Vec<SafetensorsFile>,
+    /// In which of the files each tensor is.
+    pub(crate) places: BTreeMap<String, usize>,
+}
+
 /// A folder on this machine.
 #[derive(Clone, Debug)]
 pub(crate) struct ModelFolder {
@@ -57,18 +65,18 @@ impl ModelFolder {
         self.file(name)?.map(|path| JsonObject::read(&path)).transpose()
     }
 
-    /// The safetensors files, and in which of them each tensor is. `None` if the folder has no safetensors.
-    pub(crate) fn weights(&self) -> Result<Option<(Vec<SafetensorsFile>, BTreeMap<String, usize>)>, Error> {
+    /// The folder's weights; `None` if it has no safetensors.
+    pub(crate) fn weights(&self) -> Result<Option<Weights>, Error> {
         if let Some(index) = self.json(INDEX)? {
             return self.shards(&index).map(Some);
         }
         let Some(path) = self.file(WEIGHTS)? else { return Ok(None) };
         let file = SafetensorsFile::open(&path)?;
         let places = file.tensors().map(|info| (info.name.clone(), 0)).collect();
-        Ok(Some((vec![file], places)))
+        Ok(Some(Weights { files: vec![file], places }))
     }
 
-    fn shards(&self, index: &JsonObject) -> Result<(Vec<SafetensorsFile>, BTreeMap<String, usize>), Error> {
+    fn shards(&self, index: &JsonObject) -> Result<Weights, Error> {
         let map = index.object("weight_map")?.ok_or_else(|| index.missing("weight_map"))?;
         let mut files: Vec<SafetensorsFile> = Vec::new();
         let mut numbers = BTreeMap::new();
@@ -92,7 +100,7 @@ impl ModelFolder {
             }
             places.insert(tensor.clone(), number);
         }
-        Ok((files, places))
+        Ok(Weights { files, places })
     }
 
     /// The names of the folder's files, sorted.

@@ -2,8 +2,8 @@
 
 use crate::gguf::{self, GgufFile, tensor_names};
 use crate::hugging_face_tokenizer::HuggingFaceTokenizer;
-use crate::model_folder::ModelFolder;
-use crate::{Error, Family, GgufTokenizer, ModelConfig, RawTensor, SafetensorsFile, TensorInfo, TokenizerSource, digest};
+use crate::model_folder::{ModelFolder, Weights};
+use crate::{ChatTemplates, Error, Family, GgufTokenizer, ModelConfig, RawTensor, SafetensorsFile, TensorInfo, TokenizerSource, digest};
 use crate::{hugging_face_config, pickle};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -88,41 +88,34 @@ impl ModelSource {
         }
     }
 
-    /// The files that the model and its tokenizer are read from.
-    pub fn files(&self) -> Result<Vec<PathBuf>, Error> {
+    /// The files that the model and its tokenizer are read from, by their names in the folder (`model.gguf` for a GGUF file, whatever it
+    /// is called).
+    pub fn files(&self) -> Result<BTreeMap<String, PathBuf>, Error> {
         match &self.storage {
             Storage::Folder { folder, files, .. } => {
-                let mut paths: BTreeSet<PathBuf> = files.iter().map(|file| file.path().to_owned()).collect();
-                for name in folder.names()? {
-                    if name.ends_with(".json") || name.ends_with(".jinja") {
-                        paths.extend(folder.file(&name)?);
-                    }
-                }
-                Ok(paths.into_iter().collect())
+                let weights = files.iter().filter_map(|file| file.path().file_name()?.to_str().map(str::to_owned));
+                let mut names: Vec<String> =
+                    folder.names()?.into_iter().filter(|name| name.ends_with(".json") || name.ends_with(".jinja")).collect();
+                names.extend(weights);
+                names.extend(ChatTemplates::further(folder)?.into_iter().map(|(_, name)| name));
+                let found = names.into_iter().map(|name| Ok(folder.file(&name)?.map(|path| (name, path))));
+                found.filter_map(Result::transpose).collect()
             }
-            Storage::Gguf { file, .. } => Ok(vec![file.path().to_owned()]),
+            Storage::Gguf { file, .. } => Ok(BTreeMap::from([("model.gguf".to_owned(), file.path().to_owned())])),
         }
     }
 
     /// SHA-256 over names and contents of [`files`](Self::files): equal for a copy of the model elsewhere, different if any weight,
     /// setting or tokenizer file differs.
     pub fn digest(&self) -> Result<String, Error> {
-        let mut entries = BTreeMap::new();
-        for path in self.files()? {
-            let name = match &self.storage {
-                Storage::Folder { .. } => path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-                // A renamed GGUF file is the same model.
-                Storage::Gguf { .. } => "model.gguf".to_owned(),
-            };
-            entries.insert(name, digest::file(&path)?);
-        }
-        Ok(digest::of_entries(&entries))
+        let entries: Result<_, Error> = self.files()?.into_iter().map(|(name, path)| Ok((name, digest::file(&path)?))).collect();
+        Ok(digest::of_entries(&entries?))
     }
 }
 
 fn open_folder(path: &Path) -> Result<ModelSource, Error> {
     let folder = ModelFolder::open(path)?;
-    let Some((files, places)) = folder.weights()? else {
+    let Some(Weights { files, places }) = folder.weights()? else {
         let ggufs: Vec<String> = folder.names()?.into_iter().filter(|name| name.ends_with(".gguf")).collect();
         return match ggufs.as_slice() {
             [] => Err(folder.without_weights()),

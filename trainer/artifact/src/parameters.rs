@@ -1,6 +1,6 @@
 //! Parameter counts, equal to those of PEFT's `print_trainable_parameters`.
 
-use crate::{Error, ModelConfig, match_target_modules};
+use crate::{Error, LinearModule, ModelConfig, match_target_modules};
 use temper_contract::config::Method;
 use temper_contract::report::Parameters;
 
@@ -16,8 +16,9 @@ pub fn count(config: &ModelConfig, method: &Method) -> Result<Parameters, Error>
         Method::Full => Ok(Parameters { total: base, trainable: base }),
         Method::Lora(lora) => {
             let modules = match_target_modules(config, &lora.target_modules)?;
-            let trainable = modules.iter().map(|module| (lora.r * (module.in_features + module.out_features)) as u64).sum();
-            Ok(Parameters { total: base + trainable, trainable })
+            let matrices = |module: &LinearModule| (lora.r as u64).saturating_mul((module.in_features + module.out_features) as u64);
+            let trainable = modules.iter().map(matrices).fold(0, u64::saturating_add);
+            Ok(Parameters { total: base.saturating_add(trainable), trainable })
         }
     }
 }

@@ -60,7 +60,8 @@ impl RopeScaling {
     /// The scaling whose divisors a GGUF file lists, as Llama 3.1's parameters where they give the same divisors: only these can be
     /// written into a config.json.
     pub(crate) fn from_frequency_factors(factors: Vec<f32>, theta: f64, head_dim: usize) -> RopeScaling {
-        let close = |a: f64, b: f32| (a - f64::from(b)).abs() <= 1e-5 * a.abs();
+        // The converter works in fp32, whose rounding the blend between the bands magnifies.
+        let close = |a: f64, b: f32| (a - f64::from(b)).abs() <= 1e-4 * a.abs();
         if factors.iter().all(|&factor| close(1.0, factor)) {
             return RopeScaling::None;
         }
@@ -142,13 +143,15 @@ pub(crate) fn from_config(config: &JsonObject, max_position_embeddings: usize) -
                     format!("it must be above low_freq_factor ({low_freq_factor})"),
                 ));
             }
-            let original = match read("original_max_position_embeddings")? {
-                Some(original) if original.fract() == 0.0 && original <= 1e9 => original as usize,
-                Some(original) => {
-                    return Err(config.error(&field("original_max_position_embeddings"), original, "a whole number is expected"));
-                }
-                None => max_position_embeddings,
+            // Beside the rotary parameters it wins over the one among them; without either, the model's own context counts.
+            let original = match config.usize("original_max_position_embeddings")? {
+                Some(original) => original as f64,
+                None => read("original_max_position_embeddings")?.unwrap_or(max_position_embeddings as f64),
             };
+            if original.fract() != 0.0 || !(1.0..=1e9).contains(&original) {
+                return Err(config.error(&field("original_max_position_embeddings"), original, "a whole number from 1 is expected"));
+            }
+            let original = original as usize;
             RopeScaling::Llama3 {
                 factor: require("factor")?,
                 low_freq_factor,

@@ -146,7 +146,7 @@ type Header<'a> = (HashMap<String, GgufValue>, Vec<RawEntry<'a>>, usize);
 fn read_header(bytes: &[u8]) -> Result<Header<'_>, String> {
     let mut cursor = Cursor::new(bytes);
     if &cursor.array::<4>("the magic")? != MAGIC {
-        return Err("it does not begin with GGUF's magic".to_owned());
+        return Err("it is not a GGUF file (they begin with the letters GGUF); give a model folder or a .gguf file".to_owned());
     }
     let version = cursor.u32("the version")?;
     if version.swap_bytes() == 2 || version.swap_bytes() == 3 {

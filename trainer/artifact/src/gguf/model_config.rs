@@ -84,10 +84,17 @@ pub(crate) fn read(file: &GgufFile) -> Result<ModelConfig, Error> {
     }
     let num_hidden_layers = required("block_count", MAX_LAYERS)?;
     let window = bounded("attention.sliding_window", MAX_POSITIONS)?.filter(|_| family == Family::Mistral);
-    let attention_bias = AttentionBias {
-        qkv: tensor_shape(file, "blk.0.attn_q.bias").is_some(),
-        output: tensor_shape(file, "blk.0.attn_output.bias").is_some(),
+    let has = |name: &str| tensor_shape(file, name).is_some();
+    let attention_bias = match family {
+        Family::Qwen2 => AttentionBias { qkv: true, output: false },
+        Family::Mistral => AttentionBias::default(),
+        Family::Llama | Family::Qwen3 => AttentionBias { qkv: has("blk.0.attn_q.bias"), output: has("blk.0.attn_output.bias") },
     };
+    if family != Family::Qwen2 && attention_bias.qkv != attention_bias.output {
+        let reason =
+            "biases on query, key and value without one on the output, or the other way round, are not supported in this architecture";
+        return Err(Error::tensor(file.path(), "blk.0.attn_output.bias", reason));
+    }
     let mut config = ModelConfig {
         family,
         hidden_size,
@@ -104,9 +111,9 @@ pub(crate) fn read(file: &GgufFile) -> Result<ModelConfig, Error> {
         sliding_window: window,
         sliding_layers: vec![window.is_some(); num_hidden_layers],
         attention_bias,
-        mlp_bias: tensor_shape(file, "blk.0.ffn_gate.bias").is_some(),
+        mlp_bias: family == Family::Llama && has("blk.0.ffn_gate.bias"),
         qk_norm: family == Family::Qwen3,
-        tie_word_embeddings: tensor_shape(file, "output.weight").is_none(),
+        tie_word_embeddings: !has("output.weight"),
         max_position_embeddings: required("context_length", MAX_POSITIONS)?,
         bos_token_id: token_id(file, "tokenizer.ggml.bos_token_id", vocab_size)?,
         eos_token_ids: Vec::new(),
