@@ -1,7 +1,10 @@
 #include "temper-c10d/src/bridge.rs.h"
 
+#include <c10/util/Logging.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include <cstdlib>
 
 namespace temper {
 
@@ -22,6 +25,15 @@ rust::Vec<std::uint8_t> for_rust(const std::vector<std::uint8_t>& bytes) {
     copy.push_back(byte);
   }
   return copy;
+}
+
+// c10d logs every error that it also throws, several times and with stack frames. Rust reports each once, so the log is off
+// unless PyTorch's variable asks for it.
+void silence_log() {
+  if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) {
+    constexpr int FATAL_ONLY = 3;
+    FLAGS_caffe2_log_level = FATAL_ONLY;
+  }
 }
 
 }  // namespace
@@ -77,6 +89,7 @@ std::unique_ptr<StoreClient> StoreClient::reconnect(std::int64_t timeout_ms) con
 
 std::unique_ptr<StoreClient> open_store(rust::Str host, std::uint16_t port, bool is_server, std::int64_t timeout_ms,
                                         std::uint16_t& actual_port) {
+  silence_log();
   c10d::TCPStoreOptions options;
   options.port = port;
   options.isServer = is_server;

@@ -3,7 +3,8 @@
 use crate::bridge::ffi;
 use crate::error::Error;
 use cxx::UniquePtr;
-use std::time::Duration;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
 
 /// A connection to a TCPStore, which one process hosts for all ranks.
 ///
@@ -34,7 +35,10 @@ impl Store {
     }
 
     /// Connects to the store at a host name or address, trying again until `timeout` has passed.
+    ///
+    /// A name that does not resolve yet is tried again too: in a cluster it appears with the host's pod.
     pub fn connect(host: &str, port: u16, timeout: Duration) -> Result<Self, Error> {
+        await_listener(host, port, timeout)?;
         Self::open(host, port, false, timeout)
     }
 
@@ -129,6 +133,30 @@ impl std::fmt::Debug for Store {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Store").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
     }
+}
+
+/// Waits until something listens at `host:port`. TCPStore's own attempts overrun their deadline and tell no reason.
+fn await_listener(host: &str, port: u16, timeout: Duration) -> Result<(), Error> {
+    const PAUSE: Duration = Duration::from_millis(50);
+    let began = Instant::now();
+    let attempt = || {
+        let mut outcome = Err(std::io::Error::other("the name has no address"));
+        for address in (host, port).to_socket_addrs()? {
+            let left = timeout.saturating_sub(began.elapsed()).max(PAUSE);
+            outcome = TcpStream::connect_timeout(&address, left).map(drop);
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
+    };
+    while let Err(reason) = attempt() {
+        if began.elapsed() + PAUSE > timeout {
+            return Err(Error::Timeout { what: format!("connecting to the store at {host}:{port} ({reason})"), after: timeout });
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Ok(())
 }
 
 fn local(verb: &str, key: &str, exception: &cxx::Exception) -> Error {

@@ -1,4 +1,5 @@
 //! The store between threads of one process, each with a connection of its own.
+#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -64,6 +65,23 @@ fn connecting_to_nobody_times_out() {
     let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let error = Store::connect("127.0.0.1", unused, SHORT).unwrap_err();
     assert!(matches!(&error, Error::Timeout { what, .. } if what.contains(&unused.to_string())), "{error:?}");
+    assert!(error.to_string().contains("refused"), "{error}");
+    let error = Store::connect("no-such-host.invalid", 1, SHORT).unwrap_err();
+    assert!(matches!(&error, Error::Timeout { what, .. } if what.contains("no-such-host.invalid:1")), "{error:?}");
+}
+
+#[test]
+fn a_rank_may_start_before_the_host() {
+    let port = TcpListener::bind("[::]:0").unwrap().local_addr().unwrap().port();
+    std::thread::scope(|scope| {
+        let early = scope.spawn(move || Store::connect("localhost", port, LONG)?.get("hello", LONG));
+        let host = match Store::host(port, LONG) {
+            Err(Error::PortInUse { .. }) => return, // the system gave the port to another test meanwhile: nothing to learn
+            other => other.unwrap(),
+        };
+        host.set("hello", b"late").unwrap();
+        assert_eq!(early.join().unwrap(), Ok(b"late".to_vec()));
+    });
 }
 
 #[test]
