@@ -2,8 +2,11 @@
 
 pub mod arguments;
 pub mod exit;
+pub mod input;
 pub mod local;
 pub mod output;
+pub mod prompts;
+pub mod requirement;
 
 /// Runs the command line of this process.
 pub fn main() -> std::process::ExitCode {

@@ -3,23 +3,16 @@
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// Replaces a file's content as one step. Only one process at a time may write a given file (callers hold a lock).
 pub fn write(path: &Path, content: &[u8]) -> Result<()> {
-    let folder = path.parent().context("a file without a folder")?;
-    let aside = path.with_extension("aside");
-    let attempt = || -> std::io::Result<()> {
-        fs::create_dir_all(folder)?;
-        let mut file = File::create(&aside)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&aside, path)?;
-        sync_folder(folder)
-    };
-    attempt().with_context(|| format!("cannot write {}", path.display()))
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
+    Ok(temper_artifact::write::atomic(path, content)?)
 }
 
 /// Replaces a file by the value as JSON.
@@ -38,11 +31,6 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
-}
-
-/// Makes a rename in the folder durable.
-pub fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

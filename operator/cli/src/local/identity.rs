@@ -1,9 +1,7 @@
 //! What makes two runs the same: the job's name, its specification and the content of its inputs.
 
-use crate::local::inputs::hex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// Digests of what a run reads, by the manifest's field.
@@ -30,20 +28,15 @@ impl Identity {
         }
         let mut text = String::new();
         canonical(&spec, &mut text);
-        let mut sum = Sha256::new();
-        sum.update(text.as_bytes());
         for (field, digest) in inputs {
-            sum.update([0]);
-            sum.update(field.as_bytes());
-            sum.update([0]);
-            sum.update(digest.as_bytes());
+            text.push_str(&format!("\n{field} {digest}"));
         }
-        Self { name: name.to_owned(), digest: hex(&sum.finalize()) }
+        Self { name: name.to_owned(), digest: temper_artifact::digest::bytes(text.as_bytes()) }
     }
 
     /// The name of the run's folder.
     pub fn run_name(&self) -> String {
-        format!("{}-{}", self.name, &self.digest[..8])
+        format!("{}-{}", self.name, &self.digest["sha256:".len()..][..8])
     }
 }
 
@@ -117,6 +110,6 @@ mod tests {
         let inputs = |digest: &str| Inputs::from([("spec.baseModel".to_owned(), digest.to_owned())]);
         let [first, second] = ["aa", "ab"].map(|digest| Identity::of("listings", &json!({}), &inputs(digest)));
         assert_ne!(first.digest, second.digest);
-        assert_eq!(first.run_name(), format!("listings-{}", &first.digest[..8]));
+        assert_eq!(first.run_name(), format!("listings-{}", &first.digest[7..15]));
     }
 }

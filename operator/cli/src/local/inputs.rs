@@ -4,10 +4,8 @@ use crate::exit::Stop;
 use crate::local::durable;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fs::{self, File, Metadata};
-use std::io::Read;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -26,7 +24,7 @@ pub struct Digests {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Known {
     stamp: Stamp,
-    sha256: String,
+    digest: String,
 }
 
 /// What changes when a file's content does.
@@ -73,19 +71,12 @@ impl Digests {
             return self.of_file(path);
         }
         let mut names = Vec::new();
-        list(path, Path::new(""), &mut names).map_err(missing)?;
-        names.sort();
+        list(path, "", &mut names).map_err(missing)?;
         if names.is_empty() {
             return Err(Stop::invalid(format!("{field}: the folder {} is empty", path.display()), "put the files there").into());
         }
-        let mut sum = Sha256::new();
-        for name in names {
-            let digest = self.of_file(&path.join(&name))?;
-            sum.update(name.as_os_str().as_encoded_bytes());
-            sum.update([0]);
-            sum.update(digest.as_bytes());
-        }
-        Ok(hex(&sum.finalize()))
+        let entries = names.into_iter().map(|name| self.of_file(&path.join(&name)).map(|digest| (name, digest)));
+        Ok(temper_artifact::digest::of_entries(&entries.collect::<Result<_>>()?))
     }
 
     /// Writes what was learnt, for the next run.
@@ -99,44 +90,27 @@ impl Digests {
 
     fn of_file(&mut self, path: &Path) -> Result<String> {
         let absolute = path.canonicalize().with_context(|| format!("cannot read {}", path.display()))?;
-        let mut file = File::open(&absolute).with_context(|| format!("cannot read {}", path.display()))?;
-        let stamp = Stamp::of(&file.metadata().with_context(|| format!("cannot read {}", path.display()))?);
+        let stamp = Stamp::of(&fs::metadata(&absolute).with_context(|| format!("cannot read {}", path.display()))?);
         if let Some(known) = self.known.get(&absolute).filter(|known| known.stamp == stamp) {
-            return Ok(known.sha256.clone());
+            return Ok(known.digest.clone());
         }
-        let sha256 = read_digest(&mut file).with_context(|| format!("cannot read {}", path.display()))?;
+        let digest = temper_artifact::digest::file(&absolute)?;
         if stamp.is_settled(SystemTime::now()) {
-            self.known.insert(absolute, Known { stamp, sha256: sha256.clone() });
+            self.known.insert(absolute, Known { stamp, digest: digest.clone() });
             self.changed = true;
         }
-        Ok(sha256)
+        Ok(digest)
     }
 }
 
-fn list(root: &Path, below: &Path, names: &mut Vec<PathBuf>) -> std::io::Result<()> {
+/// File names below a folder, with `/` between their parts. Follows links: model folders in a hub's cache are folders of links.
+fn list(root: &Path, below: &str, names: &mut Vec<String>) -> std::io::Result<()> {
     for entry in fs::read_dir(root.join(below))? {
         let entry = entry?;
-        let name = below.join(entry.file_name());
-        // Follows links: model folders from a hub's cache are folders of links.
-        if fs::metadata(entry.path())?.is_dir() { list(root, &name, names)? } else { names.push(name) }
+        let name = format!("{below}{}", entry.file_name().to_string_lossy());
+        if fs::metadata(entry.path())?.is_dir() { list(root, &format!("{name}/"), names)? } else { names.push(name) }
     }
     Ok(())
-}
-
-fn read_digest(file: &mut File) -> std::io::Result<String> {
-    let mut sum = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hex(&sum.finalize())),
-            count => sum.update(&buffer[..count]),
-        }
-    }
-}
-
-/// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -2,13 +2,16 @@
 //!
 //! All that a run knows is in files, each written aside and renamed, so `kill -9` at any moment loses nothing that was committed.
 
+pub mod ask;
 pub mod durable;
 pub mod environment;
 pub mod fault;
 pub mod home;
 pub mod identity;
 pub mod inputs;
+pub mod last_words;
 pub mod lock;
 pub mod process;
+pub mod registry;
 pub mod signals;
 pub mod trainer_binary;

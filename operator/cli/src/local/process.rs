@@ -20,10 +20,21 @@ pub struct Launch {
     pub arguments: Vec<std::ffi::OsString>,
     /// Its whole environment.
     pub environment: Environment,
-    /// Gets standard error, and the lines of standard output that are no events.
+    /// Gets standard error, and the lines of standard output that nobody is told.
     pub log: PathBuf,
-    /// Held open as the child's standard input, so that the lock on it lives as long as the child or a process that inherited it.
-    pub lock: File,
+    /// Which lines of standard output are told.
+    pub output: Output,
+    /// The child's standard input. A file with a lock keeps it locked as long as the child, or a process that inherited it, lives.
+    pub stdin: File,
+}
+
+/// Which lines of a child's standard output are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Those that are events; the rest goes to the log.
+    Events,
+    /// Every line, as it is.
+    Lines,
 }
 
 /// What a child or the user did.
@@ -35,6 +46,13 @@ pub enum Message {
         node: usize,
         /// The event.
         event: Event,
+    },
+    /// A child printed a line.
+    Line {
+        /// The child's number.
+        node: usize,
+        /// The line, without its end.
+        line: String,
     },
     /// A child is gone, and its descendants with it.
     Exited {
@@ -66,7 +84,7 @@ impl Running {
             .args(&launch.arguments)
             .env_clear()
             .envs(&launch.environment)
-            .stdin(launch.lock)
+            .stdin(launch.stdin)
             .stdout(Stdio::piped())
             .stderr(log.try_clone()?)
             .process_group(0)
@@ -75,10 +93,11 @@ impl Running {
         let reaped = Arc::new(Mutex::new(false));
         let running = Self { pid, reaped: Arc::clone(&reaped) };
         let stdout = child.stdout.take().ok_or_else(|| io::Error::other("the child has no standard output"))?;
-        let events = messages.clone();
+        let told = messages.clone();
+        let output = launch.output;
         let reader = std::thread::Builder::new()
             .name(format!("output of node {node}"))
-            .spawn(move || read_output(BufReader::new(stdout), log, |event| events.send(Message::Event { node, event }).is_ok()))?;
+            .spawn(move || read_output(BufReader::new(stdout), log, node, output, &told))?;
         std::thread::Builder::new().name(format!("wait for node {node}")).spawn(move || {
             let status = reap(&mut child, pid, &reaped);
             let _ = reader.join();
@@ -123,13 +142,19 @@ fn reap(child: &mut Child, pid: Pid, reaped: &Mutex<bool>) -> io::Result<ExitSta
     child.wait()
 }
 
-/// Passes events on and copies other lines to the log, until the end of the output or until nobody listens.
-fn read_output(mut output: impl BufRead, mut log: impl Write, mut on_event: impl FnMut(Event) -> bool) {
+/// Tells of the lines that are to be told and copies others to the log, until the end of the output or until nobody listens.
+fn read_output(mut output: impl BufRead, mut log: impl Write, node: usize, told: Output, messages: &Sender<Message>) {
     let mut line = Vec::new();
     while matches!(output.read_until(b'\n', &mut line), Ok(count) if count > 0) {
-        match std::str::from_utf8(&line).ok().and_then(|text| Event::from_line(text.trim_end())) {
-            Some(event) => {
-                if !on_event(event) {
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end_matches(['\n', '\r']);
+        let message = match told {
+            Output::Events => Event::from_line(text).map(|event| Message::Event { node, event }),
+            Output::Lines => Some(Message::Line { node, line: text.to_owned() }),
+        };
+        match message {
+            Some(message) => {
+                if messages.send(message).is_err() {
                     return;
                 }
             }
@@ -142,7 +167,7 @@ fn read_output(mut output: impl BufRead, mut log: impl Write, mut on_event: impl
 
 #[cfg(test)]
 mod tests {
-    use super::{Launch, Message, Running};
+    use super::{Launch, Message, Output, Running};
     use std::os::unix::process::ExitStatusExt;
     use std::path::Path;
     use std::sync::mpsc::{Receiver, channel};
@@ -156,7 +181,8 @@ mod tests {
             arguments: vec!["-c".into(), script.into()],
             environment: [("PATH".to_owned(), "/usr/bin:/bin".into())].into(),
             log: folder.join("log"),
-            lock: std::fs::File::create(folder.join("lock")).expect("a lock file"),
+            output: Output::Events,
+            stdin: std::fs::File::open("/dev/null").expect("no input"),
         };
         (Running::start(launch, 3, sender).expect("started"), receiver)
     }
