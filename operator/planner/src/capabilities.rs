@@ -1,0 +1,24 @@
+//! What the executor that a job is validated for can do.
+
+/// Where a job is going to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// As processes on this machine.
+    Local,
+    /// As pods in a cluster.
+    Cluster,
+}
+
+/// What the executor can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Where the job is going to run.
+    pub target: Target,
+    /// Whether there are NVIDIA GPUs and a trainer that uses them.
+    pub cuda: bool,
+}
+
+impl Capabilities {
+    /// This machine, without GPUs.
+    pub const LOCAL_CPU: Self = Self { target: Target::Local, cuda: false };
+}

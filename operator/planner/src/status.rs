@@ -1,0 +1,103 @@
+//! The status that a job's situation makes.
+
+use crate::conditions;
+use crate::end::Meaning;
+use crate::intent::Stage;
+use crate::observed::{Attempt, Observed, Registration, State};
+use crate::plan::Situation;
+use crate::progress;
+use crate::restart_policy::meaning;
+use crate::validated::ValidatedFineTuneJob;
+use temper_crds::condition::{COMPLETE, ConditionStatus, FAILED};
+use temper_crds::finetunejob::status::{CheckpointStatus, DatasetCounts, LastFailure, ModelVersionReference, Parameters};
+use temper_crds::{Decimal, FineTuneJobStatus, Timestamp};
+
+/// The status to write; what this planner does not know about (the cost) stays as it was.
+pub(crate) fn status(job: &ValidatedFineTuneJob, observed: &Observed, situation: &Situation, now: Timestamp) -> FineTuneJobStatus {
+    let mut status = observed.status.clone();
+    status.observed_generation = job.generation.or(status.observed_generation);
+    status.conditions = conditions::merged(&observed.status.conditions, conditions::of(job, observed, situation), job.generation, now);
+    status.attempt = match situation {
+        Situation::Working { stage: Stage::Train, attempt } => Some(*attempt),
+        _ => (observed.training.len() as u64).checked_sub(1),
+    };
+    if let Some(progress) = &observed.progress {
+        let running = matches!(situation, Situation::Working { stage: Stage::Train, .. });
+        status.trainer_status = Some(progress::trainer_status(progress, running, now));
+    }
+    if let Some(report) = observed.prepare.iter().find_map(Attempt::report) {
+        let parameters = report.parameters;
+        status.parameters = Decimal::rounded(parameters.trainable_percent()).map(|trainable_percent| Parameters {
+            total: parameters.total,
+            trainable: parameters.trainable,
+            trainable_percent,
+        });
+        status.dataset = Some(DatasetCounts {
+            rows: report.counts.rows,
+            accepted: report.counts.accepted,
+            validation: report.counts.validation,
+            rejected: report.counts.rejected.iter().map(|(reason, rejection)| (reason.clone(), rejection.count)).collect(),
+            tokens: report.counts.tokens,
+        });
+    }
+    if let Some(checkpoint) = &observed.checkpoint {
+        status.checkpoint = Some(CheckpointStatus { step: checkpoint.step, uri: checkpoint.uri.clone() });
+    }
+    status.restarts = restarts(observed, situation);
+    status.last_failure = last_failure(observed).or(status.last_failure);
+    if let Some(report) = observed.publish.iter().find_map(Attempt::report) {
+        let (name, version, uri) = match &observed.registration {
+            Registration::Registered { name, version, uri } => (Some(name.clone()), Some(*version), uri.clone()),
+            _ => (None, None, report.path.clone()),
+        };
+        status.model_version = Some(ModelVersionReference { name, version, uri, digest: report.digest.clone() });
+    }
+    status
+}
+
+/// When the job finished, as its conditions have it.
+pub(crate) fn finished_at(status: &FineTuneJobStatus) -> Option<Timestamp> {
+    let finished = |type_: &str| type_ == COMPLETE || type_ == FAILED;
+    let condition = status.conditions.iter().find(|condition| finished(&condition.type_) && condition.status == ConditionStatus::True)?;
+    Some(condition.last_transition_time.0)
+}
+
+/// Restarts that were made after failures: in place, and attempts that followed a failed one.
+fn restarts(observed: &Observed, situation: &Situation) -> u64 {
+    let in_place = observed.training.iter().map(|training| training.in_place_restarts).fold(0, u64::saturating_add);
+    let training: Vec<_> = observed.training.iter().map(|training| &training.attempt).collect();
+    let starting = |stage: Stage| matches!(situation, Situation::Working { stage: working, .. } if *working == stage);
+    in_place
+        .saturating_add(followed(&training, starting(Stage::Train)))
+        .saturating_add(followed(&observed.prepare.iter().collect::<Vec<_>>(), starting(Stage::Prepare)))
+        .saturating_add(followed(&observed.publish.iter().collect::<Vec<_>>(), starting(Stage::Publish)))
+}
+
+/// Attempts that failed, count, and are followed by another (which `starting` says for the last).
+fn followed<Report>(attempts: &[&Attempt<Report>], starting: bool) -> u64 {
+    let followed = if starting { attempts.len() } else { attempts.len().saturating_sub(1) };
+    attempts.iter().take(followed).filter(|attempt| failure(attempt).is_some()).count() as u64
+}
+
+/// The end of an attempt that failed by its own doing.
+fn failure<Report>(attempt: &Attempt<Report>) -> Option<(&crate::End, Timestamp)> {
+    match &attempt.state {
+        State::Failed { end, at } if meaning(end, attempt.stop) != Meaning::Continue => Some((end, *at)),
+        _ => None,
+    }
+}
+
+fn last_failure(observed: &Observed) -> Option<LastFailure> {
+    let training = observed.training.iter().filter_map(|training| failure(&training.attempt).map(|found| (found, training.attempt.stop)));
+    let prepare = observed.prepare.iter().filter_map(|attempt| failure(attempt).map(|found| (found, attempt.stop)));
+    let publish = observed.publish.iter().filter_map(|attempt| failure(attempt).map(|found| (found, attempt.stop)));
+    let ((end, _), stop) = training.chain(prepare).chain(publish).max_by_key(|((_, at), _)| *at)?;
+    let stalled = stop == Some(crate::StopReason::NoProgress);
+    Some(LastFailure {
+        pod: end.pod.clone(),
+        rank: end.message.as_ref().and_then(|message| message.rank).map(|rank| rank as u64),
+        exit_code: end.exit_code(),
+        reason: if stalled { temper_crds::condition::reason::NO_PROGRESS } else { end.reason() }.to_owned(),
+        message: Some(conditions::shortened(end.sentence())),
+    })
+}

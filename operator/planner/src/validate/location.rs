@@ -1,0 +1,71 @@
+//! Storage URIs: which of them this version reads and writes.
+
+use super::findings::Findings;
+use crate::storage_uri::StorageUri;
+use crate::validated::Location;
+use temper_crds::finetunejob::base_model::{BaseModel, SecretReference};
+
+/// The base model's location.
+pub(super) fn base_model(base_model: &BaseModel, findings: &mut Findings) -> Location {
+    if let Some(revision) = &base_model.revision
+        && !base_model.storage_uri.starts_with("hf://")
+    {
+        findings.wrong("spec.baseModel.revision", revision, "is for hf:// models only", "remove it, or name the revision in the path");
+    }
+    secret(base_model.secret_ref.as_ref(), "spec.baseModel.secretRef", findings);
+    location(&base_model.storage_uri, "spec.baseModel.storageUri", findings)
+}
+
+/// A location that is read or written.
+pub(super) fn location(uri: &str, path: &str, findings: &mut Findings) -> Location {
+    let storage = match StorageUri::parse(uri) {
+        Ok(storage) => storage,
+        Err(reason) => {
+            findings.wrong(path, uri, reason, "write pvc://CLAIM/PATH, or file://PATH in a local run");
+            StorageUri::File { path: uri.into() }
+        }
+    };
+    match &storage {
+        StorageUri::HuggingFace { .. } => {
+            findings.not_supported(
+                path,
+                uri,
+                "download the repository and name the folder: pvc://CLAIM/PATH, or file://PATH in a local run",
+            );
+        }
+        StorageUri::ObjectStore { .. } => {
+            findings.not_supported(path, uri, "copy it to a volume and name that: pvc://CLAIM/PATH, or file://PATH in a local run");
+        }
+        StorageUri::File { .. } if !findings.is_local() => {
+            findings.wrong(path, uri, "a pod cannot see this machine's files", "put it on a volume and name that: pvc://CLAIM/PATH");
+        }
+        StorageUri::File { .. } | StorageUri::Pvc { .. } => {}
+    }
+    Location { uri: uri.to_owned(), storage }
+}
+
+/// A location that is written, if one is named.
+pub(super) fn target(uri: Option<&String>, path: &str, findings: &mut Findings) -> Option<Location> {
+    let uri = uri?;
+    if uri.starts_with("hf://") {
+        findings.wrong(path, uri, "the hub is not written to", "write pvc://CLAIM/PATH, or file://PATH in a local run");
+        return None;
+    }
+    Some(location(uri, path, findings))
+}
+
+/// A Secret: nothing that this version reads or writes takes one.
+pub(super) fn secret(secret: Option<&SecretReference>, path: &str, findings: &mut Findings) {
+    let Some(secret) = secret else { return };
+    if crate::storage_uri::is_object_name(&secret.name) {
+        findings.not_supported(path, &secret.name, "remove the field: volumes and files take no credentials");
+    } else {
+        let path = format!("{path}.name");
+        findings.wrong(
+            &path,
+            &secret.name,
+            "is not a name that Kubernetes takes",
+            "use lower-case letters, digits and '-', a letter or digit first and last",
+        );
+    }
+}

@@ -1,0 +1,99 @@
+//! A job whose every field is known to be good: defaults filled in, texts turned into numbers, URIs taken apart.
+
+use crate::storage_uri::StorageUri;
+use serde::Serialize;
+use temper_contract::config;
+use temper_crds::Stage;
+
+/// What `validate` makes of a FineTuneJob; the only input of the deciders.
+///
+/// The serialised form (JSON) is what the job's identity is computed from, so fields that may change in mid-job are left out of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ValidatedFineTuneJob {
+    /// `metadata.name`.
+    #[serde(skip)]
+    pub name: String,
+    /// `metadata.generation`, if there is one.
+    #[serde(skip)]
+    pub generation: Option<i64>,
+    /// Whether the job is to hold.
+    #[serde(skip)]
+    pub suspend: bool,
+    /// The base model.
+    pub base_model: Location,
+    /// The dataset's location.
+    pub dataset: Location,
+    /// The location of held-out rows of their own, if any.
+    pub validation: Option<Location>,
+    /// How rows become tokens (paths are filled in by `trainer_config`).
+    pub preparation: Preparation,
+    /// LoRA or full.
+    pub method: config::Method,
+    /// How to train.
+    pub hyperparameters: config::Hyperparameters,
+    /// When to evaluate and when to stop early.
+    pub evaluation: config::Evaluation,
+    /// Nodes, processes, threads, and micro-batches a step.
+    pub parallelism: config::Parallelism,
+    /// Where checkpoints go; `None` for the run's own folder.
+    pub checkpoint_location: Option<Location>,
+    /// When to save and how many to keep.
+    pub checkpoint: config::Checkpoint,
+    /// Restarts after failures that are put up with, in place and new attempts together.
+    pub max_restarts: u64,
+    /// Seconds without a step after which ranks are started again.
+    pub stall_timeout_seconds: u64,
+    /// Seconds that the job may be active.
+    pub active_deadline_seconds: Option<u64>,
+    /// Seconds after the end until what the job holds is freed.
+    #[serde(skip)]
+    pub ttl_seconds_after_finished: Option<u64>,
+    /// Where the model goes; `None` for the run's own folder.
+    pub output_location: Option<Location>,
+    /// What `publish` makes.
+    pub output: config::Output,
+    /// The registry entry, if one is asked for.
+    pub register: Option<Register>,
+}
+
+/// A location as the user wrote it and taken apart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Location {
+    /// The URI.
+    pub uri: String,
+    /// What it names.
+    #[serde(skip)]
+    pub storage: StorageUri,
+}
+
+/// How rows become tokens.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Preparation {
+    /// What a row looks like.
+    pub format: config::DatasetFormat,
+    /// The fraction of the rows that is held out, if held-out rows come from the dataset.
+    pub validation_split: Option<f64>,
+    /// How messages become text.
+    pub chat_template: config::ChatTemplate,
+    /// The longest example, in tokens.
+    pub max_length: usize,
+    /// What to do with a longer one.
+    pub excess_length_strategy: config::ExcessLengthStrategy,
+    /// Whether rows are filled with several examples each.
+    pub packing: bool,
+    /// Which rows to leave out.
+    pub filters: config::Filters,
+}
+
+/// A registry entry that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Register {
+    /// The model's name.
+    pub model_name: String,
+    /// The stage that the version starts in.
+    pub stage: Stage,
+}
