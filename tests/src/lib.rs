@@ -1,1 +1,8 @@
-//! Tests of the whole: the command line and the trainer as a user runs them, beside the reference libraries.
+//! What the tests of the whole share: the reference libraries, our binaries, and tensors compared.
+//!
+//! Nothing here skips: a test whose counterpart is missing fails and says which command installs it.
+
+pub mod binaries;
+pub mod job;
+pub mod reference;
+pub mod tensors;
