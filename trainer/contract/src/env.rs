@@ -21,6 +21,10 @@ pub const GENERATION: &str = "TEMPER_GENERATION";
 pub const METRICS_PORT: &str = "TEMPER_METRICS_PORT";
 /// Where to write the termination message; Kubernetes' `/dev/termination-log` in a pod.
 pub const TERMINATION_MESSAGE_PATH: &str = "TEMPER_TERMINATION_MESSAGE_PATH";
+/// Process id of the parent, for a child that must not outlive it: the child ends when its parent is another process.
+pub const PARENT_PID: &str = "TEMPER_PARENT_PID";
+/// `json` makes the trainer log one JSON object a line; anything else, text.
+pub const LOG_FORMAT: &str = "TEMPER_LOG_FORMAT";
 /// Threads of OpenMP, set to the manifest's threads a process.
 pub const OMP_NUM_THREADS: &str = "OMP_NUM_THREADS";
 /// Overrides where the command line looks for `temper-trainer`.

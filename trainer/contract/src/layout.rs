@@ -14,6 +14,8 @@ pub const TRAIN_CACHE: &str = "cache/train";
 pub const VALIDATION_CACHE: &str = "cache/validation";
 /// Checkpoints, unless the manifest puts them elsewhere.
 pub const CHECKPOINTS: &str = "checkpoints";
+/// How often ranks were restarted in place (`report::Restarts`); absent before the first time.
+pub const RESTARTS: &str = "restarts.json";
 /// Logs of the stages.
 pub const LOGS: &str = "logs";
 /// One line an optimizer step (`StepRecord` as JSON), for plots and tests.

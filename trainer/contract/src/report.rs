@@ -113,6 +113,14 @@ pub struct TrainReport {
     pub peak_memory_bytes: u64,
 }
 
+/// In-place restarts of a run over all its attempts; they draw on the same `maxRestarts` as new attempts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Restarts {
+    /// How many.
+    pub in_place: u64,
+}
+
 /// A held-out loss (nats a target token) before and after training.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

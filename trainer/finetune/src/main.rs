@@ -1,3 +1,5 @@
 //! The temper-trainer binary: prepare, train, evaluate, generate, publish.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    temper_trainer::main()
+}

@@ -1,0 +1,143 @@
+//! How a stage fails: an exit code of the contract, what went wrong, and what to do next.
+
+use std::path::Path;
+use temper_contract::{ExitCode, TerminationMessage};
+
+/// The result of everything in this crate that can fail.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+/// Why a process ends early.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// The meaning of the exit code.
+    pub reason: ExitCode,
+    /// Field or file, value, reason.
+    pub message: String,
+    /// What a person does next.
+    pub next_step: String,
+    /// The rank it concerns, if one.
+    pub rank: Option<usize>,
+}
+
+impl Failure {
+    /// A failure with all its words.
+    pub fn new(reason: ExitCode, message: impl Into<String>, next_step: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), next_step: next_step.into(), rank: None }
+    }
+
+    /// The configuration, the model or the data is wrong.
+    pub fn invalid(message: impl Into<String>, next_step: impl Into<String>) -> Self {
+        Self::new(ExitCode::InvalidInput, message, next_step)
+    }
+
+    /// Nobody expected this.
+    pub fn unexpected(message: impl Into<String>) -> Self {
+        Self::new(ExitCode::Unexpected, message, "read the log above this line; if the cause is not there, report it with the log")
+    }
+
+    /// A file or folder could not be written.
+    pub fn storage(action: &str, path: &Path, source: &std::io::Error) -> Self {
+        Self::new(ExitCode::Storage, format!("failed to {action} {}: {source}", path.display()), storage_next_step(source))
+    }
+
+    /// For `map_err` on an I/O call.
+    pub fn at<'a>(action: &'a str, path: &'a Path) -> impl FnOnce(std::io::Error) -> Self + 'a {
+        move |source| Self::storage(action, path, &source)
+    }
+
+    /// The same failure, of this rank.
+    pub fn of_rank(mut self, rank: usize) -> Self {
+        self.rank.get_or_insert(rank);
+        self
+    }
+
+    /// What is left behind for Kubernetes or the local executor.
+    pub fn termination_message(&self) -> TerminationMessage {
+        TerminationMessage { reason: self.reason, message: self.message.clone(), next_step: self.next_step.clone(), rank: self.rank }
+    }
+
+    /// What a child process left behind, as a failure of this process.
+    pub fn from_termination(message: TerminationMessage) -> Self {
+        Self { reason: message.reason, message: message.message, next_step: message.next_step, rank: message.rank }
+    }
+}
+
+fn storage_next_step(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::FileTooLarge => {
+            "make room on that volume and run again; the last checkpoint is intact"
+        }
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+            "make the folder writable for this user and run again; the last checkpoint is intact"
+        }
+        _ => "check that volume and run again; the last checkpoint is intact",
+    }
+}
+
+impl From<temper_c10d::Error> for Failure {
+    fn from(error: temper_c10d::Error) -> Self {
+        use temper_c10d::Error as E;
+        let (reason, next_step) = match &error {
+            E::PortInUse { .. } => (ExitCode::InvalidInput, "set MASTER_PORT to a free port, or leave it unset on a single node"),
+            E::PeerLost { .. } | E::Timeout { .. } => {
+                (ExitCode::PeerLost, "look at the rank that ended first; the others stop when they lose it")
+            }
+            _ => (ExitCode::Unexpected, "read the log above this line; if the cause is not there, report it with the log"),
+        };
+        Self::new(reason, error.to_string(), next_step)
+    }
+}
+
+impl From<temper_artifact::Error> for Failure {
+    fn from(error: temper_artifact::Error) -> Self {
+        Self::invalid(error.to_string(), "correct the file or the field that is named and run again")
+    }
+}
+
+impl From<temper_data::Error> for Failure {
+    fn from(error: temper_data::Error) -> Self {
+        match error {
+            temper_data::Error::Artifact(error) => error.into(),
+            error if error.is_storage() => Self::new(ExitCode::Storage, error.to_string(), "check that the path is there and that its volume has room"),
+            error => Self::invalid(error.to_string(), "correct the data, the file or the field that is named and run again"),
+        }
+    }
+}
+
+impl From<temper_model::Error> for Failure {
+    fn from(error: temper_model::Error) -> Self {
+        use temper_model::Error as E;
+        match error {
+            E::Artifact(error) => error.into(),
+            E::Bridge(error) => error.into(),
+            E::Write { path, source } => Self::storage("write", &path, &source),
+            E::Libtorch { .. } => {
+                Self::new(ExitCode::Unexpected, error.to_string(), "if memory ran out, lower perDeviceTrainBatchSize or dataset.maxLength")
+            }
+            _ => Self::invalid(error.to_string(), "correct the file or the field that is named and run again"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Failure;
+    use std::io::{Error, ErrorKind};
+    use std::path::Path;
+    use temper_contract::ExitCode;
+
+    #[test]
+    fn a_full_disk_names_the_path_and_what_to_do() {
+        let failure = Failure::storage("write", Path::new("/ckpt/step-1"), &Error::from(ErrorKind::StorageFull));
+        assert_eq!(failure.reason, ExitCode::Storage);
+        assert!(failure.message.contains("/ckpt/step-1"), "{failure}");
+        assert!(failure.next_step.contains("make room"), "{}", failure.next_step);
+    }
+
+    #[test]
+    fn a_failure_passes_through_a_termination_message() {
+        let failure = Failure::invalid("a", "b").of_rank(3);
+        assert_eq!(Failure::from_termination(failure.termination_message()), failure);
+    }
+}

@@ -1,0 +1,169 @@
+//! The contract's metrics, in Prometheus' text format.
+
+mod exporter;
+
+pub(crate) use exporter::Exporter;
+
+use crate::failure::{Failure, Result};
+use prometheus::core::Collector;
+use prometheus::{Counter, Encoder, Gauge, Histogram, HistogramOpts, Opts, Registry, TextEncoder};
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Instant;
+use temper_contract::event::StepRecord;
+use temper_contract::metric::{self, Metric};
+
+/// Steps take from milliseconds (tests) to minutes (large models).
+const STEP_BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+/// What one rank exports.
+pub(crate) struct Metrics {
+    registry: Registry,
+    training_loss: Gauge,
+    validation_loss: Gauge,
+    learning_rate: Gauge,
+    gradient_norm: Gauge,
+    step: Gauge,
+    total_steps: Gauge,
+    epoch: Gauge,
+    tokens: Counter,
+    target_tokens: Counter,
+    tokens_per_second: Gauge,
+    step_duration: Histogram,
+    skipped_steps: Counter,
+    resident_memory: Gauge,
+    checkpoint_step: Gauge,
+    checkpoint_age: Gauge,
+    last_checkpoint: Mutex<Option<Instant>>,
+}
+
+impl Metrics {
+    /// Registers everything, labelled with the job and the rank.
+    pub(crate) fn new(job_name: &str, rank: usize) -> Result<Self> {
+        let labels = HashMap::from([("job_name".to_owned(), job_name.to_owned()), ("rank".to_owned(), rank.to_string())]);
+        let registry = Registry::new_custom(None, Some(labels)).map_err(unexpected)?;
+        let gauge = |of: Metric| register(&registry, Gauge::new(of.name, of.help));
+        let counter = |of: Metric| register(&registry, Counter::new(of.name, of.help));
+        let step_duration = HistogramOpts::from(Opts::new(metric::STEP_DURATION.name, metric::STEP_DURATION.help)).buckets(STEP_BUCKETS.into());
+        // On a CPU it stays 0, as its help says.
+        gauge(metric::GPU_MEMORY)?;
+        Ok(Self {
+            training_loss: gauge(metric::TRAINING_LOSS)?,
+            validation_loss: gauge(metric::VALIDATION_LOSS)?,
+            learning_rate: gauge(metric::LEARNING_RATE)?,
+            gradient_norm: gauge(metric::GRADIENT_NORM)?,
+            step: gauge(metric::STEP)?,
+            total_steps: gauge(metric::TOTAL_STEPS)?,
+            epoch: gauge(metric::EPOCH)?,
+            tokens: counter(metric::TOKENS)?,
+            target_tokens: counter(metric::TARGET_TOKENS)?,
+            tokens_per_second: gauge(metric::TOKENS_PER_SECOND)?,
+            step_duration: register(&registry, Histogram::with_opts(step_duration))?,
+            skipped_steps: counter(metric::SKIPPED_STEPS)?,
+            resident_memory: gauge(metric::RESIDENT_MEMORY)?,
+            checkpoint_step: gauge(metric::CHECKPOINT_STEP)?,
+            checkpoint_age: gauge(metric::CHECKPOINT_AGE)?,
+            last_checkpoint: Mutex::new(None),
+            registry,
+        })
+    }
+
+    /// Where training starts from.
+    pub(crate) fn started(&self, step: u64, total_steps: u64) {
+        self.step.set(step as f64);
+        self.total_steps.set(total_steps as f64);
+    }
+
+    /// A step is done.
+    pub(crate) fn step_done(&self, record: &StepRecord) {
+        self.training_loss.set(record.training_loss);
+        self.learning_rate.set(record.learning_rate);
+        self.gradient_norm.set(record.gradient_norm);
+        self.step.set(record.step as f64);
+        self.epoch.set(record.epoch);
+        self.tokens.inc_by(record.tokens as f64);
+        self.target_tokens.inc_by(record.target_tokens as f64);
+        self.tokens_per_second.set(record.tokens as f64 / record.seconds.max(1e-9));
+        self.step_duration.observe(record.seconds);
+        if record.skipped {
+            self.skipped_steps.inc();
+        }
+    }
+
+    /// An evaluation is done.
+    pub(crate) fn evaluated(&self, validation_loss: f64) {
+        self.validation_loss.set(validation_loss);
+    }
+
+    /// A checkpoint is durable.
+    pub(crate) fn checkpoint_saved(&self, step: u64) {
+        self.checkpoint_step.set(step as f64);
+        *self.last_checkpoint.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// The text that a scrape gets.
+    pub(crate) fn text(&self) -> String {
+        let saved = *self.last_checkpoint.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.checkpoint_age.set(saved.map_or(0.0, |saved| saved.elapsed().as_secs_f64()));
+        self.resident_memory.set(crate::process_memory::resident_bytes() as f64);
+        let mut text = Vec::new();
+        // Encoding into memory fails only for a metric without a name.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> Result<C> {
+    let collector = made.map_err(unexpected)?;
+    registry.register(Box::new(collector.clone())).map_err(unexpected)?;
+    Ok(collector)
+}
+
+fn unexpected(error: prometheus::Error) -> Failure {
+    Failure::unexpected(format!("metrics: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Metrics;
+    use temper_contract::event::StepRecord;
+    use temper_contract::metric;
+
+    #[test]
+    fn every_metric_of_the_contract_is_exported_with_its_help() {
+        let metrics = Metrics::new("listings", 1).expect("names are valid");
+        let text = metrics.text();
+        for metric in metric::ALL {
+            assert!(text.contains(&format!("# HELP {} {}", metric.name, metric.help)), "{} in\n{text}", metric.name);
+        }
+    }
+
+    #[test]
+    fn a_step_shows_in_gauges_counters_and_the_histogram() {
+        let metrics = Metrics::new("listings", 0).expect("names are valid");
+        let record = StepRecord {
+            step: 7,
+            epoch: 0.5,
+            training_loss: 1.5,
+            learning_rate: 1e-4,
+            gradient_norm: 2.0,
+            tokens: 100,
+            target_tokens: 40,
+            seconds: 0.2,
+            skipped: true,
+        };
+        metrics.step_done(&record);
+        metrics.checkpoint_saved(7);
+        let text = metrics.text();
+        for line in [
+            r#"temper_training_loss{job_name="listings",rank="0"} 1.5"#,
+            r#"temper_training_tokens_total{job_name="listings",rank="0"} 100"#,
+            r#"temper_training_tokens_per_second{job_name="listings",rank="0"} 500"#,
+            r#"temper_training_skipped_steps_total{job_name="listings",rank="0"} 1"#,
+            r#"temper_training_step_duration_seconds_count{job_name="listings",rank="0"} 1"#,
+            r#"temper_checkpoint_step{job_name="listings",rank="0"} 7"#,
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The held-out loss, each rank a part of it.
+
+use crate::events::emit;
+use crate::exchange::Exchange;
+use crate::failure::Result;
+use crate::stop_signal::StopSignal;
+use std::time::{Duration, Instant};
+use tch::Device;
+use temper_contract::Event;
+use temper_data::{FlatBatch, TokenCache};
+use temper_model::{Batch, Model};
+
+/// The model's view of some examples.
+pub(crate) fn flat_batch(cache: &TokenCache, examples: &[usize]) -> Batch {
+    let FlatBatch { token_ids, sequence_lengths, target_rows, target_ids, .. } = FlatBatch::collate(cache, examples);
+    Batch { token_ids, sequence_lengths, target_rows, target_ids }
+}
+
+/// Sum over the held-out targets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct LossSum {
+    pub(super) nats: f64,
+    pub(super) targets: f64,
+}
+
+/// Computes the loss over the whole cache: batch i on rank `i % world_size`. `None` when a rank was told to stop meanwhile.
+pub(super) fn evaluate(
+    model: &mut Model,
+    cache: &TokenCache,
+    batch_size: usize,
+    exchange: &Exchange,
+    device: Device,
+    stop: &StopSignal,
+) -> Result<Option<LossSum>> {
+    let examples: Vec<usize> = (0..cache.len()).collect();
+    let mine: Vec<&[usize]> = examples.chunks(batch_size.max(1)).skip(exchange.rank()).step_by(exchange.world_size()).collect();
+    let (mut nats, mut targets) = (0.0, 0.0);
+    let mut reporter = Reporter::new(exchange.rank() == 0, mine.len());
+    for (index, examples) in mine.iter().enumerate() {
+        if stop.is_set() {
+            break;
+        }
+        let (sum, count) = model.loss_sum(&flat_batch(cache, examples))?;
+        nats += sum;
+        targets += count as f64;
+        reporter.done(index + 1);
+    }
+    let [nats, targets, stops] = exchange.sum([nats, targets, f64::from(u8::from(stop.is_set()))], device)?;
+    Ok((stops == 0.0).then_some(LossSum { nats, targets }))
+}
+
+/// Says how far the evaluation is, a few times a second.
+struct Reporter {
+    speaks: bool,
+    total: usize,
+    last: Instant,
+}
+
+impl Reporter {
+    const PERIOD: Duration = Duration::from_millis(250);
+
+    fn new(speaks: bool, total: usize) -> Self {
+        Self { speaks, total, last: Instant::now() }
+    }
+
+    fn done(&mut self, batches: usize) {
+        if self.speaks && (batches == self.total || self.last.elapsed() >= Self::PERIOD) {
+            self.last = Instant::now();
+            emit(&Event::Preparing { stage: "evaluating".to_owned(), done: batches as u64, total: self.total as u64 });
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! One rank: the training loop.
+
+mod environment;
+mod evaluation;
+mod heartbeat;
+mod observers;
+mod data;
+mod report;
+mod setup;
+mod step;
+mod training;
+
+pub(crate) use environment::number;
+pub(crate) use evaluation::flat_batch;
+
+use crate::failure::Result;
+use crate::stop_signal::StopSignal;
+use temper_contract::TrainerConfig;
+use environment::Environment;
+use training::{Progress, Training};
+
+/// How training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The last planned step is done.
+    Complete,
+    /// Evaluations stopped improving.
+    EarlyStopping,
+    /// A signal came; the checkpoint is written.
+    Terminated,
+}
+
+impl Ending {
+    /// The word that events and reports have for it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::EarlyStopping => "earlyStopping",
+            Self::Terminated => "terminated",
+        }
+    }
+}
+
+/// Trains as the rank that the environment says.
+pub(crate) fn run(config: &TrainerConfig) -> Result<Ending> {
+    let stop = StopSignal::listen()?;
+    let environment = Environment::read()?;
+    let _span = tracing::info_span!("rank", number = environment.rank).entered();
+    let _heartbeat_at_setup = heartbeat::start(environment.rank)?;
+    let mut training = setup::compose(config, &environment, stop)?;
+    let ending = train(&mut training)?;
+    training.finish(ending)?;
+    Ok(ending)
+}
+
+fn train(training: &mut Training) -> Result<Ending> {
+    loop {
+        if training.evaluation_is_due() && training.evaluate()? == Progress::Stop {
+            training.checkpoint()?;
+            return Ok(Ending::Terminated);
+        }
+        let ending = training.ending();
+        if ending.is_some() || training.checkpoint_is_due() {
+            training.checkpoint()?;
+        }
+        if let Some(ending) = ending {
+            return Ok(ending);
+        }
+        if training.step()? == Progress::Stop {
+            training.checkpoint()?;
+            return Ok(Ending::Terminated);
+        }
+    }
+}

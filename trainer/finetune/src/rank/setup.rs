@@ -1,0 +1,186 @@
+//! Composes a rank: data, model, group, checkpoint, observers.
+
+use super::data::Data;
+use super::environment::Environment;
+use super::heartbeat;
+use super::observers::Observers;
+use super::training::Training;
+use crate::checkpoint::{CheckpointStore, Identity, Tensors, TrainingState};
+use crate::compute;
+use crate::events::emit;
+use crate::exchange::Exchange;
+use crate::failure::{Failure, Result};
+use crate::metrics::{Exporter, Metrics};
+use crate::optimizer::Moments;
+use crate::schedule::Schedule;
+use crate::step_log::StepLog;
+use crate::stop_signal::StopSignal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tch::Device;
+use temper_artifact::ModelSource;
+use temper_c10d::{ProcessGroup, Store};
+use temper_contract::config::Device as DeviceKind;
+use temper_contract::{Event, ExitCode, TrainerConfig, layout};
+use temper_model::Model;
+
+/// Everything this rank needs, at the step of the newest checkpoint.
+pub(super) fn compose(config: &TrainerConfig, environment: &Environment, stop: StopSignal) -> Result<Training> {
+    let metrics = Arc::new(Metrics::new(&config.job_name, environment.rank)?);
+    let exporter = environment.metrics_port.map(|port| Exporter::start(port, Arc::clone(&metrics))).transpose()?;
+    let data = Data::open(config)?;
+    compute::set_threads(config.parallelism.threads_per_proc)?;
+    let device = compute::device(config.parallelism.device, environment.local_rank)?;
+    let source = ModelSource::open(&config.base_model.path)?;
+    let hyperparameters = &config.hyperparameters;
+    let mut model = Model::load(&source, &config.method, hyperparameters.precision, device, hyperparameters.seed)?;
+    let moments = Moments::zeros_like(&model.trainable().master)?;
+    let exchange = meet(config, environment)?;
+    exchange.copy_from_first(&model.trainable().master)?;
+
+    let is_first = environment.rank == 0;
+    let checkpoints = CheckpointStore::new(&config.checkpoint_folder, environment.attempt, config.checkpoint.save_total_limit);
+    if is_first {
+        checkpoints.clean()?;
+    }
+    let found = {
+        let parameters = model.trainable();
+        checkpoints.load_newest(&Tensors { parameters: parameters.parameters(), master: &parameters.master, moments: &moments })?
+    };
+    let (state, folder, plan) = resume(config, &data, found)?;
+    agree_on_step(&exchange, state.step, device)?;
+    model.sync_compute_weights();
+
+    let log = is_first.then(|| StepLog::resume(&config.run_folder.join(layout::STEP_LOG), state.step)).transpose()?;
+    heartbeat::step_done(state.step);
+    metrics.started(state.step, state.identity.total_steps);
+    if is_first {
+        emit(&Event::Started {
+            world_size: exchange.world_size(),
+            resumed_from_step: state.step,
+            total_steps: state.identity.total_steps,
+            parameters: data.report.parameters,
+        });
+    }
+    tracing::info!(step = state.step, total_steps = state.identity.total_steps, generation = environment.generation, "ready");
+    Ok(Training {
+        config: config.clone(),
+        device,
+        plan,
+        schedule: Schedule::new(hyperparameters, state.identity.total_steps),
+        data,
+        model,
+        moments,
+        exchange,
+        saved: folder.map(|folder| (state.step, folder.display().to_string())),
+        state,
+        checkpoints,
+        observers: Observers { log, metrics, _exporter: exporter },
+        stop,
+    })
+}
+
+/// The state to go on from, and the plan of the first run.
+fn resume(
+    config: &TrainerConfig,
+    data: &Data,
+    found: Option<(TrainingState, PathBuf)>,
+) -> Result<(TrainingState, Option<PathBuf>, temper_data::sampler::Plan)> {
+    let carried = found.as_ref().map(|(state, _)| state.identity.micro_batches_per_step);
+    let micro_batches_per_step = carried.unwrap_or(config.parallelism.micro_batches_per_step);
+    let plan = data.plan(config, micro_batches_per_step);
+    let identity = Identity {
+        data_digest: data.report.digest.clone(),
+        base_model_digest: data.report.base_model_digest.clone(),
+        seed: config.hyperparameters.seed,
+        per_device_train_batch_size: config.hyperparameters.per_device_train_batch_size,
+        micro_batches_per_step,
+        total_steps: plan.total_steps(),
+    };
+    if identity.total_steps == 0 {
+        return Err(Failure::invalid(
+            format!("there is nothing to train: {} examples and numTrainEpochs {}", data.train.len(), config.hyperparameters.num_train_epochs),
+            "give spec.dataset more rows, or raise spec.hyperparameters.numTrainEpochs",
+        ));
+    }
+    let Some((state, folder)) = found else { return Ok((TrainingState::new(identity), None, plan)) };
+    if let Some(difference) = state.identity.difference(&identity) {
+        return Err(Failure::invalid(
+            format!("the checkpoint {} belongs to another job or to other settings: {difference}", folder.display()),
+            "give this job a checkpoint folder of its own (spec.checkpoint.storageUri), or start it over in a fresh one",
+        ));
+    }
+    Ok((state, Some(folder), plan))
+}
+
+/// Waits for the other ranks.
+fn meet(config: &TrainerConfig, environment: &Environment) -> Result<Exchange> {
+    let Environment { rank, local_rank, world_size, master_address, master_port, generation, .. } = environment;
+    if *world_size == 1 {
+        return Ok(Exchange::alone());
+    }
+    let patience = Duration::from_secs(config.failure.rendezvous_timeout_seconds);
+    // A collective waits for the slowest rank; how long that may be is the stall timeout's business.
+    let timeout = Duration::from_secs(config.failure.stall_timeout_seconds);
+    let late = |error: temper_c10d::Error| {
+        Failure::new(
+            ExitCode::Rendezvous,
+            format!("rank {rank} of {world_size} did not meet the others at {master_address}:{master_port}: {error}"),
+            "check that every node's pod runs and reaches MASTER_ADDR:MASTER_PORT",
+        )
+    };
+    let prefix = format!("generation-{generation}");
+    let store = Store::connect(master_address, *master_port, patience).map_err(late)?;
+    // Models load in their own time on each node: meet first within the patience for that, then let collectives have theirs.
+    let arrivals = store.add(&format!("{prefix}/arrived"), 1).map_err(late)?;
+    let complete = format!("{prefix}/complete");
+    if arrivals == *world_size as i64 {
+        store.set(&complete, b"1").map_err(late)?;
+    }
+    store.wait(&[&complete], patience).map_err(late)?;
+    let group = match config.parallelism.device {
+        DeviceKind::Cpu => ProcessGroup::gloo(&store, &prefix, *rank, *world_size, timeout),
+        DeviceKind::Cuda => nccl(&store, &prefix, *rank, *world_size, timeout, *local_rank),
+    };
+    Ok(Exchange::among(group.map_err(late)?, timeout))
+}
+
+#[cfg(feature = "cuda")]
+fn nccl(
+    store: &Store,
+    prefix: &str,
+    rank: usize,
+    world_size: usize,
+    timeout: Duration,
+    device: usize,
+) -> std::result::Result<ProcessGroup, temper_c10d::Error> {
+    ProcessGroup::nccl(store, prefix, rank, world_size, timeout, device)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn nccl(
+    _store: &Store,
+    _prefix: &str,
+    _rank: usize,
+    _world_size: usize,
+    _timeout: Duration,
+    _device: usize,
+) -> std::result::Result<ProcessGroup, temper_c10d::Error> {
+    unreachable!("compute::device refuses CUDA in a build without it")
+}
+
+/// Ranks that resumed from different checkpoints (a file system that shows a new file late) must not train together.
+fn agree_on_step(exchange: &Exchange, step: u64, device: Device) -> Result<()> {
+    let own = step as f64;
+    let [sum, squares] = exchange.sum([own, own * own], device)?;
+    let size = exchange.world_size() as f64;
+    if sum == own * size && squares == own * own * size {
+        return Ok(());
+    }
+    Err(Failure::new(
+        ExitCode::PeerLost,
+        format!("ranks resumed from different checkpoints: this one from step {step}, the mean is {}", sum / size),
+        "check that every node sees the same checkpoint folder; the job tries again",
+    ))
+}

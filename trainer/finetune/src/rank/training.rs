@@ -1,0 +1,127 @@
+//! A rank's parts, and when each of them acts.
+
+use super::Ending;
+use super::data::Data;
+use super::evaluation::{self, LossSum};
+use super::observers::Observers;
+use crate::checkpoint::{CheckpointStore, Evaluation, Tensors, TrainingState};
+use crate::events::emit;
+use crate::exchange::Exchange;
+use crate::failure::Result;
+use crate::optimizer::Moments;
+use crate::schedule::Schedule;
+use crate::stop_signal::StopSignal;
+use std::time::Instant;
+use tch::Device;
+use temper_contract::{Event, TrainerConfig};
+use temper_data::sampler::Plan;
+use temper_model::Model;
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Yes.
+    Continue,
+    /// All ranks agree that one of them was told to stop.
+    Stop,
+}
+
+/// What `setup` composes and the loop drives.
+pub(super) struct Training {
+    pub(super) config: TrainerConfig,
+    pub(super) device: Device,
+    pub(super) data: Data,
+    pub(super) plan: Plan,
+    pub(super) schedule: Schedule,
+    pub(super) model: Model,
+    pub(super) moments: Moments,
+    pub(super) exchange: Exchange,
+    pub(super) state: TrainingState,
+    pub(super) checkpoints: CheckpointStore,
+    /// Folder and step of the newest checkpoint.
+    pub(super) saved: Option<(u64, String)>,
+    pub(super) observers: Observers,
+    pub(super) stop: StopSignal,
+}
+
+impl Training {
+    /// The last step that is planned.
+    pub(super) fn total_steps(&self) -> u64 {
+        self.state.identity.total_steps
+    }
+
+    /// Before the first step, every `evalSteps`, and at the end; not twice at the same step.
+    pub(super) fn evaluation_is_due(&self) -> bool {
+        let step = self.state.step;
+        let regular = self.config.evaluation.eval_steps.is_some_and(|every| every > 0 && step.is_multiple_of(every));
+        let last = self.state.last_evaluation.map(|evaluation| evaluation.step);
+        self.data.validation.is_some() && last != Some(step) && (step == 0 || regular || step >= self.total_steps())
+    }
+
+    /// Every `saveSteps`; not twice at the same step.
+    pub(super) fn checkpoint_is_due(&self) -> bool {
+        let step = self.state.step;
+        step > 0 && self.config.checkpoint.save_steps.is_some_and(|every| every > 0 && step.is_multiple_of(every))
+    }
+
+    /// Why there is nothing more to train, if so.
+    pub(super) fn ending(&self) -> Option<Ending> {
+        if self.state.step >= self.total_steps() {
+            Some(Ending::Complete)
+        } else if self.state.step > 0 && self.state.early_stopping.is_over(self.config.evaluation.early_stopping_patience) {
+            Some(Ending::EarlyStopping)
+        } else {
+            None
+        }
+    }
+
+    /// Computes the held-out loss.
+    pub(super) fn evaluate(&mut self) -> Result<Progress> {
+        let Some(cache) = &self.data.validation else { return Ok(Progress::Continue) };
+        let started = Instant::now();
+        let batch_size = self.config.evaluation.per_device_eval_batch_size;
+        let sum = evaluation::evaluate(&mut self.model, cache, batch_size, &self.exchange, self.device, &self.stop)?;
+        let Some(LossSum { nats, targets }) = sum else { return Ok(Progress::Stop) };
+        let evaluation = Evaluation { step: self.state.step, loss: nats / targets.max(1.0) };
+        self.state.evaluation_seconds += started.elapsed().as_secs_f64();
+        self.state.early_stopping.observe(evaluation.loss);
+        self.state.last_evaluation = Some(evaluation);
+        if evaluation.step == 0 {
+            self.state.baseline = Some(evaluation);
+        }
+        tracing::info!(step = evaluation.step, loss = evaluation.loss, "evaluated");
+        self.observers.evaluated(evaluation.step, evaluation.loss, targets as u64);
+        Ok(Progress::Continue)
+    }
+
+    /// Saves, unless this step's checkpoint is there. Only rank 0 writes; the others meet it again at the next collective.
+    pub(super) fn checkpoint(&mut self) -> Result<()> {
+        let step = self.state.step;
+        if step == 0 || self.saved.as_ref().is_some_and(|(saved, _)| *saved == step) {
+            return Ok(());
+        }
+        if let Some(log) = &self.observers.log {
+            log.sync()?;
+            let parameters = self.model.trainable();
+            let tensors = Tensors { parameters: parameters.parameters(), master: &parameters.master, moments: &self.moments };
+            let folder = self.checkpoints.save(&self.state, &tensors)?.display().to_string();
+            emit(&Event::CheckpointSaved { step, path: folder.clone() });
+            self.saved = Some((step, folder));
+        } else {
+            self.saved = Some((step, String::new()));
+        }
+        self.observers.metrics.checkpoint_saved(step);
+        Ok(())
+    }
+
+    /// Reports, and leaves the group when every rank is done.
+    pub(super) fn finish(self, ending: Ending) -> Result<()> {
+        if self.exchange.rank() == 0 {
+            if ending != Ending::Terminated {
+                super::report::write(&self, ending)?;
+            }
+            emit(&Event::Finished { step: self.state.step, reason: ending.word().to_owned() });
+        }
+        self.exchange.finish()
+    }
+}

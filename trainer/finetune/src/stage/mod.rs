@@ -1,0 +1,8 @@
+//! The commands beside `train`: what comes before it, after it, and outside a job.
+
+pub(crate) mod evaluate;
+pub(crate) mod generate;
+pub(crate) mod inspect;
+pub(crate) mod prepare;
+pub(crate) mod prepared;
+pub(crate) mod publish;

@@ -1,0 +1,111 @@
+//! A rank as a child process.
+
+use super::cause::End;
+use super::node::Node;
+use crate::failure::{Failure, Result};
+use crate::termination;
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::Sender;
+use temper_contract::{Event, env};
+
+/// What a rank's standard output says.
+pub(super) enum Heard {
+    /// An event.
+    Event(Event),
+    /// The end: the process is gone, or will be in a moment.
+    Closed,
+}
+
+/// A running rank. Dropping it kills it.
+pub(super) struct RankProcess {
+    pub(super) rank: usize,
+    child: Child,
+    message_path: PathBuf,
+}
+
+impl RankProcess {
+    /// Starts rank `local_rank` of the node; what it says goes to `heard` with its local number.
+    pub(super) fn start(node: &Node, local_rank: usize, generation: u64, heard: Sender<(usize, Heard)>) -> Result<Self> {
+        let rank = node.first_rank() + local_rank;
+        let message_path = node.log_folder.join(format!("rank-{rank}.termination.json"));
+        // What an earlier generation left must not be taken for this one's.
+        let _ = std::fs::remove_file(&message_path);
+        let mut command = Command::new(&node.executable);
+        command
+            .arg("rank")
+            .arg("--config")
+            .arg(&node.config_path)
+            .env(env::MASTER_ADDR, &node.master_address)
+            .env(env::MASTER_PORT, node.master_port.to_string())
+            .env(env::WORLD_SIZE, node.config.parallelism.world_size().to_string())
+            .env(env::RANK, rank.to_string())
+            .env(env::LOCAL_RANK, local_rank.to_string())
+            .env(env::NODE_RANK, node.node_rank.to_string())
+            .env(env::ATTEMPT, node.attempt.to_string())
+            .env(env::GENERATION, generation.to_string())
+            .env(env::OMP_NUM_THREADS, node.config.parallelism.threads_per_proc.to_string())
+            .env(env::PARENT_PID, std::process::id().to_string())
+            .env(env::TERMINATION_MESSAGE_PATH, &message_path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        if generation > 0 {
+            command.env_remove(env::KILL_AT);
+        }
+        let failed = |error: std::io::Error| Failure::unexpected(format!("failed to start rank {rank} ({}): {error}", node.executable.display()));
+        let mut child = command.spawn().map_err(failed)?;
+        let stdout = child.stdout.take();
+        std::thread::spawn(move || {
+            for line in stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines()).map_while(std::result::Result::ok) {
+                // Lines that are no event are a library's chatter.
+                if let Some(event) = Event::from_line(&line)
+                    && heard.send((local_rank, Heard::Event(event))).is_err()
+                {
+                    return;
+                }
+            }
+            // Nobody listens any more once the generation is over.
+            let _ = heard.send((local_rank, Heard::Closed));
+        });
+        Ok(Self { rank, child, message_path })
+    }
+
+    /// Asks it to write a checkpoint and end.
+    pub(super) fn terminate(&self) {
+        // The child has not been waited for, so its id is still its own.
+        let pid = Pid::from_child(&self.child);
+        if let Err(error) = kill_process(pid, Signal::TERM) {
+            tracing::warn!(rank = self.rank, "failed to send SIGTERM: {error}");
+        }
+    }
+
+    /// Waits for the end of a rank that has closed its output.
+    pub(super) fn end(&mut self) -> Result<End> {
+        let status = self.child.wait().map_err(|error| Failure::unexpected(format!("failed to wait for rank {}: {error}", self.rank)))?;
+        Ok(match status.code() {
+            Some(code) => End::Exited { code, message: termination::read(&self.message_path).map(|message| message_of_rank(message, self.rank)) },
+            None => End::Signalled(status.signal().unwrap_or_default()),
+        })
+    }
+
+    /// Ends it at once; one that has ended already stays as it was.
+    pub(super) fn kill(&mut self) {
+        // Fails only for a child that has been waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for RankProcess {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn message_of_rank(mut message: temper_contract::TerminationMessage, rank: usize) -> temper_contract::TerminationMessage {
+    message.rank.get_or_insert(rank);
+    message
+}
