@@ -1,6 +1,7 @@
 //! The `temper` command line and the executor that carries out the planner's intents on one machine.
 
 pub mod arguments;
+pub mod commands;
 pub mod exit;
 pub mod input;
 pub mod local;

@@ -9,7 +9,7 @@ use temper_contract::env;
 
 /// Variables of this process that a trainer also gets. A trainer's numbers must not depend on the rest (`OMP_*` and `MKL_*` would
 /// change them, credentials are none of its business).
-const PASSED_ON: [&str; 17] = [
+const PASSED_ON: [&str; 18] = [
     "PATH",
     "HOME",
     "TMPDIR",
@@ -26,6 +26,7 @@ const PASSED_ON: [&str; 17] = [
     "NVIDIA_DRIVER_CAPABILITIES",
     "XDG_CACHE_HOME",
     env::METRICS_PORT,
+    env::LOG_FORMAT,
     env::KILL_AT,
 ];
 
@@ -48,6 +49,7 @@ pub fn base(
     environment.insert(env::OMP_NUM_THREADS.to_owned(), threads.to_string().into());
     environment.extend(manifest.iter().map(|(name, value)| (name.clone(), OsString::from(value))));
     environment.insert(env::TERMINATION_MESSAGE_PATH.to_owned(), termination_message.into());
+    environment.insert(env::PARENT_PID.to_owned(), std::process::id().to_string().into());
     environment
 }
 
@@ -94,7 +96,13 @@ mod tests {
         let manifest = BTreeMap::from([("GLOO_SOCKET_IFNAME".to_owned(), "lo".to_owned())]);
         let environment = base(ours, &manifest, 2, Path::new("/run/last-words"));
         let environment = for_node(environment, Node { rank: 1, world_size: 4, master_port: 29_500, attempt: 3 });
-        let text: Vec<String> = environment.iter().map(|(name, value)| format!("{name}={}", value.to_string_lossy())).collect();
+        let parent = environment.get("TEMPER_PARENT_PID").cloned();
+        assert_eq!(parent, Some(OsString::from(std::process::id().to_string())));
+        let text: Vec<String> = environment
+            .iter()
+            .filter(|(name, _)| *name != "TEMPER_PARENT_PID")
+            .map(|(name, value)| format!("{name}={}", value.to_string_lossy()))
+            .collect();
         assert_eq!(
             text,
             [

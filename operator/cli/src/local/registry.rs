@@ -13,6 +13,7 @@ use crate::local::home::Home;
 use crate::local::lock::Lock;
 use anyhow::{Context, Result};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -50,7 +51,13 @@ impl Registry {
 
     /// Registers the artifact in `folder` as the next version of its model. `spec` says all but the version and the URI. The same
     /// artifact of the same source is registered once: registering it again, after a crash for instance, finds the version there is.
-    pub fn register(&self, folder: &Path, mut spec: ModelVersionSpec, now: Timestamp) -> Result<Entry> {
+    pub fn register(
+        &self,
+        folder: &Path,
+        mut spec: ModelVersionSpec,
+        annotations: BTreeMap<String, String>,
+        now: Timestamp,
+    ) -> Result<Entry> {
         let lock = self.locks.lock(&format!("registry-{}", spec.model_name));
         let deadline = Instant::now() + LOCK_PATIENCE;
         let _held = Lock::take_before(&lock, deadline)?.ok_or_else(|| {
@@ -78,12 +85,13 @@ impl Registry {
         }
         let mut version = ModelVersion::new(&format!("{}-v{}", spec.model_name, spec.version), spec);
         version.metadata.creation_timestamp = Some(Time(now));
+        version.metadata.annotations = Some(annotations).filter(|annotations| !annotations.is_empty());
         let text = serde_saphyr::to_string(&version).context("cannot express the model version as YAML")?;
         durable::write(&aside.join(MANIFEST), text.as_bytes())?;
-        fault::point("register-aside");
+        fault::point(fault::REGISTER_BEFORE_RENAME);
         fs::rename(&aside, &place).with_context(|| format!("cannot make {}", place.display()))?;
         temper_artifact::write::sync_folder(&models)?;
-        fault::point("registered");
+        fault::point(fault::REGISTER_AFTER_RENAME);
         Ok(Entry { model: place.join(MODEL), manifest: place.join(MANIFEST), version })
     }
 
@@ -195,7 +203,7 @@ mod tests {
     }
 
     fn register(registry: &Registry, artifact: &Path, run: &str) -> Entry {
-        registry.register(artifact, spec(artifact, run), Timestamp::UNIX_EPOCH).expect("registered")
+        registry.register(artifact, spec(artifact, run), [].into(), Timestamp::UNIX_EPOCH).expect("registered")
     }
 
     #[test]
@@ -227,7 +235,7 @@ mod tests {
         let (_root, registry, artifact) = setting();
         let spec = spec(&artifact, "run-1");
         fs::write(artifact.join("config.json"), "{1}").expect("written");
-        let error = registry.register(&artifact, spec, Timestamp::UNIX_EPOCH).expect_err("changed").to_string();
+        let error = registry.register(&artifact, spec, [].into(), Timestamp::UNIX_EPOCH).expect_err("changed").to_string();
         assert!(error.contains("no longer what was published"), "{error}");
         assert!(registry.versions("listings").expect("listable").is_empty());
     }

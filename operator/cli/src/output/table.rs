@@ -27,3 +27,8 @@ pub fn number(text: impl ToString) -> Cell {
 pub fn text(table: &Table) -> String {
     format!("{}\n", table.trim_fmt())
 }
+
+/// A cell with text.
+pub fn text_cell(text: impl ToString) -> Cell {
+    Cell::new(text)
+}
