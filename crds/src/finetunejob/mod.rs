@@ -44,6 +44,10 @@ use trainer::Trainer;
     status = "FineTuneJobStatus",
     derive = "PartialEq",
     doc = "FineTuneJob fine-tunes one language model on one dataset, publishes the result and enters it in the model registry.",
+    validation = rule(
+        "self.metadata.name.size() <= 48 && !self.metadata.name.contains('.')",
+        "metadata.name may have at most 48 characters and no dots: names of pods are made from it"
+    ),
     printcolumn(
         name = "Status",
         type_ = "string",

@@ -40,7 +40,7 @@ pub struct Trainer {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub image_pull_secrets: Vec<SecretReference>,
-    /// Environment variables that tune libraries (NCCL_*, GLOO_*, OMP_*, MKL_*, CUDA_* and the like); no others.
+    /// Environment variables that tune libraries (NCCL_*, GLOO_*, OMP_*, MKL_*, CUDA_* and the like); no others, and not their numbers of threads, which come from limits.cpu.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub env: Vec<EnvVar>,
@@ -102,6 +102,10 @@ pub struct EnvVar {
         format!("self.matches('{}')", pattern::TUNING_ENV),
         "only variables that tune libraries may be set: NCCL_*, GLOO_*, OMP_*, MKL_*, KMP_*, GOMP_*, UCX_*, FI_*, CUDA_*, TORCH_NCCL_*"
     ))]
+    #[x_kube(validation = rule(
+        "!self.endsWith('_NUM_THREADS')",
+        "a process's threads come from resourcesPerNode.limits.cpu divided by numProcPerNode: remove the variable"
+    ))]
     pub name: String,
     /// The variable's value.
     #[schemars(length(max = 1024))]
@@ -123,7 +127,7 @@ pub enum Strategy {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Resources {
     /// The most that the pod gets. limits.cpu divided by numProcPerNode is a process's number of threads (1 without it), so that
-    /// results do not depend on the machine; nvidia.com/gpu must equal numProcPerNode.
+    /// results do not depend on the machine; nvidia.com/gpu must equal numProcPerNode. A local run takes these two from here, no more.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "crate::schema::quantity_map")]
     pub limits: BTreeMap<String, Quantity>,
