@@ -1,7 +1,7 @@
 //! PEFT's adapter_config.json for a LoRA adapter.
 
 use crate::json_file::JsonObject;
-use crate::target_modules::ALL_LINEAR;
+use crate::target_modules::{ALL_LINEAR, LINEAR_NAMES};
 use crate::{Error, write};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -142,14 +142,11 @@ impl AdapterConfig {
     }
 
     fn to_json(&self) -> Value {
-        let mut targets = self.target_modules.clone();
+        // The shorthand is written out, as PEFT does: not every loader knows it.
+        let all = matches!(self.target_modules.as_slice(), [one] if one.eq_ignore_ascii_case(ALL_LINEAR));
+        let mut targets = if all { LINEAR_NAMES.map(str::to_owned).to_vec() } else { self.target_modules.clone() };
         targets.sort();
         targets.dedup();
-        // PEFT takes the shorthand only as a text, not in a list.
-        let targets = match targets.as_slice() {
-            [one] if one.eq_ignore_ascii_case(ALL_LINEAR) => json!(ALL_LINEAR),
-            _ => json!(targets),
-        };
         json!({
             "alora_invocation_tokens": null,
             "alpha_pattern": {},
@@ -225,3 +222,6 @@ fn is_set(value: &Value) -> bool {
 fn whole(value: f64) -> Value {
     if value.fract() == 0.0 && value.abs() < 1e15 { json!(value as i64) } else { json!(value) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -127,7 +127,9 @@ fn family(config: &JsonObject) -> Result<Family, Error> {
             ("model_type", name, Family::ALL.into_iter().find(|family| family.model_type() == name))
         }
     };
-    found.ok_or_else(|| config.error(field, value, format!("this architecture is not supported; supported are {}", supported())))
+    found.ok_or_else(|| {
+        config.error(field, format!("{value:?}"), format!("this architecture is not supported; supported are {}", supported()))
+    })
 }
 
 /// Fields that, when set, mean another computation than the one that is implemented.
@@ -141,7 +143,7 @@ fn refuse_what_changes_the_model(config: &JsonObject) -> Result<(), Error> {
     }
     match config.str("hidden_act")? {
         None | Some("silu" | "swish") => Ok(()),
-        Some(other) => Err(config.error("hidden_act", other, "this activation is not supported; supported is silu")),
+        Some(other) => Err(config.error("hidden_act", format!("{other:?}"), "this activation is not supported; supported is silu")),
     }
 }
 
@@ -210,3 +212,6 @@ fn ids(config: &JsonObject, field: &str, vocab_size: usize) -> Result<Vec<u32>, 
         Some(value) => Ok(one(value)?.into_iter().collect()),
     }
 }
+
+#[cfg(test)]
+mod tests;

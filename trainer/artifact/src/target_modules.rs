@@ -1,10 +1,11 @@
 //! Which linear layers get an adapter: PEFT's rules for `target_modules`.
 
 use crate::{Error, LinearModule, ModelConfig};
-use std::collections::BTreeSet;
 
 /// PEFT's shorthand for every linear layer but the output projection.
 pub(crate) const ALL_LINEAR: &str = "all-linear";
+/// The last parts of the names of the modules that it selects.
+pub(crate) const LINEAR_NAMES: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
 /// The linear modules that the names select, in model order. A name selects the module of that name and those whose name ends with `.`
 /// and it; `all-linear` stands alone. Unlike PEFT, which is content when any of the names matches, each must.
@@ -16,7 +17,7 @@ pub fn match_target_modules(config: &ModelConfig, targets: &[String]) -> Result<
         return Ok(modules);
     }
     let error = |value: &str, reason: String| Error::TargetModules { value: value.to_owned(), reason };
-    let names = || existing(&modules);
+    let names = || LINEAR_NAMES.join(", ");
     if targets.is_empty() {
         return Err(error("[]", format!("selects nothing; name one or more of {}, or {ALL_LINEAR}", names())));
     }
@@ -36,11 +37,4 @@ pub fn match_target_modules(config: &ModelConfig, targets: &[String]) -> Result<
         }
     }
     Ok(modules.into_iter().filter(|module| targets.iter().any(|target| selects(target, &module.name))).collect())
-}
-
-/// The last parts of the modules' names, each once.
-fn existing(modules: &[LinearModule]) -> String {
-    let mut seen = BTreeSet::new();
-    let last = modules.iter().filter_map(|module| module.name.rsplit('.').next());
-    last.filter(|name| seen.insert(*name)).collect::<Vec<_>>().join(", ")
 }

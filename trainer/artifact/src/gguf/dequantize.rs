@@ -152,3 +152,6 @@ fn q6_k(block: &[u8; 210], out: &mut [f32; 256]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
