@@ -1,8 +1,9 @@
 //! Damaged files: whatever is done to one, it is read or refused, never a panic.
 
-use crate::model_files::{Gguf, write_folder};
+use crate::model_files::{Gguf, config, write_folder, write_json};
 use proptest::prelude::*;
 use std::path::Path;
+use std::sync::OnceLock;
 use temper_artifact::ModelSource;
 
 /// Opens a model and reads everything there is.
@@ -13,6 +14,16 @@ fn read_all(path: &Path) {
         assert_eq!(tensor.to_f32().len(), info.elements());
     }
     let _ = source.tokenizer();
+}
+
+/// A good safetensors file; made once, since each writing waits for the disk.
+fn weights() -> &'static [u8] {
+    static WEIGHTS: OnceLock<Vec<u8>> = OnceLock::new();
+    WEIGHTS.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a folder");
+        write_folder(folder.path());
+        std::fs::read(folder.path().join("model.safetensors")).expect("read")
+    })
 }
 
 /// Cut at a point, and with some bytes changed; positions are fractions of the length.
@@ -53,12 +64,12 @@ proptest! {
     #[test]
     fn damaged_safetensors((cut, changes) in damage()) {
         let folder = tempfile::tempdir().expect("a folder");
-        write_folder(folder.path());
+        write_json(&folder.path().join("config.json"), &config());
         let path = folder.path().join("model.safetensors");
-        let whole = std::fs::read(&path).expect("read");
+        let whole = weights();
         let header = 8 + u64::from_le_bytes(*whole.first_chunk().expect("eight bytes")) as usize;
-        let changes = in_header(&whole, header, changes);
-        std::fs::write(&path, damaged(&whole, cut, &changes)).expect("written");
+        let changes = in_header(whole, header, changes);
+        std::fs::write(&path, damaged(whole, cut, &changes)).expect("written");
         read_all(folder.path());
     }
 
@@ -68,7 +79,7 @@ proptest! {
         let path = folder.path().join("model.gguf");
         std::fs::write(&path, [b"GGUF\x03\0\0\0", bytes.as_slice()].concat()).expect("written");
         read_all(&path);
-        write_folder(folder.path());
+        std::fs::write(folder.path().join("model.safetensors"), weights()).expect("written");
         std::fs::write(folder.path().join("config.json"), &bytes).expect("written");
         read_all(folder.path());
     }
