@@ -13,10 +13,8 @@ pub const UNCOUNTED_SECONDS: u64 = 1;
 pub fn seconds(counted_failures: u64) -> u64 {
     match counted_failures {
         0 => UNCOUNTED_SECONDS,
-        failures => FIRST_SECONDS
-            .checked_shl(u32::try_from(failures - 1).unwrap_or(u32::MAX))
-            .unwrap_or(u64::MAX)
-            .clamp(FIRST_SECONDS, LONGEST_SECONDS),
+        // Past eight doublings the wait is the longest, and shifting on would overflow.
+        failures => (FIRST_SECONDS << (failures - 1).min(8)).min(LONGEST_SECONDS),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::observed::Progress;
 use temper_crds::finetunejob::status::{TrainerMetrics, TrainerStatus};
-use temper_crds::{Decimal, Time, Timestamp};
+use temper_crds::{Decimal, Time};
 
 /// Steps done, in percent of those planned; 100 only when all are done.
 pub fn percentage(step: u64, total_steps: u64) -> u32 {
@@ -13,14 +13,13 @@ pub fn percentage(step: u64, total_steps: u64) -> u32 {
     u32::try_from(percent).unwrap_or(100)
 }
 
-/// Estimated seconds until the last step: the steps left at the mean pace of this attempt, less the time since the last report. `None`
-/// before the attempt's first step.
-pub fn remaining_seconds(progress: &Progress, now: Timestamp) -> Option<u64> {
+/// Estimated seconds from the last report until the last step: the steps left at the mean pace of this attempt. `None` before the
+/// attempt's first step. It depends on what was reported alone, so that looking again does not change the status.
+pub fn remaining_seconds(progress: &Progress) -> Option<u64> {
     let done = progress.step.checked_sub(progress.resumed_from_step).filter(|done| *done > 0)?;
     let elapsed = progress.updated_at.duration_since(progress.started_at).as_secs_f64().max(0.0);
     let left = progress.total_steps.saturating_sub(progress.step) as f64 * elapsed / done as f64;
-    let since_report = now.duration_since(progress.updated_at).as_secs_f64().max(0.0);
-    Some((left - since_report).max(0.0).ceil() as u64)
+    Some(left.ceil() as u64)
 }
 
 /// A duration for people in its two largest units: `45s`, `12m30s`, `3h5m`, `2d4h`.
@@ -34,8 +33,8 @@ pub fn for_people(seconds: u64) -> String {
 }
 
 /// The status of a training job. While it is not running there is no estimate.
-pub fn trainer_status(progress: &Progress, running: bool, now: Timestamp) -> TrainerStatus {
-    let remaining = remaining_seconds(progress, now).filter(|_| running);
+pub fn trainer_status(progress: &Progress, running: bool) -> TrainerStatus {
+    let remaining = remaining_seconds(progress).filter(|_| running);
     TrainerStatus {
         step: progress.step,
         total_steps: progress.total_steps,
@@ -81,12 +80,11 @@ mod tests {
             updated_at: at(120),
             ..Progress::started(at(0), 0)
         };
-        assert_eq!(remaining_seconds(&progress, at(120)), Some(60));
-        assert_eq!(remaining_seconds(&progress, at(130)), Some(50));
-        assert_eq!(remaining_seconds(&progress, at(1000)), Some(0));
-        assert_eq!(remaining_seconds(&progress, at(0)), Some(60));
+        assert_eq!(remaining_seconds(&progress), Some(60));
+        progress.step = 60;
+        assert_eq!(remaining_seconds(&progress), Some(0));
         progress.step = 20;
-        assert_eq!(remaining_seconds(&progress, at(120)), None);
+        assert_eq!(remaining_seconds(&progress), None);
     }
 
     #[test]

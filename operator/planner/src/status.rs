@@ -23,7 +23,7 @@ pub(crate) fn status(job: &ValidatedFineTuneJob, observed: &Observed, situation:
     };
     if let Some(progress) = &observed.progress {
         let running = matches!(situation, Situation::Working { stage: Stage::Train, .. });
-        status.trainer_status = Some(progress::trainer_status(progress, running, now));
+        status.trainer_status = Some(progress::trainer_status(progress, running));
     }
     if let Some(report) = observed.prepare.iter().find_map(Attempt::report) {
         let parameters = report.parameters;

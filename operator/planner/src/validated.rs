@@ -36,6 +36,8 @@ pub struct ValidatedFineTuneJob {
     pub evaluation: config::Evaluation,
     /// Nodes, processes, threads, and micro-batches a step.
     pub parallelism: config::Parallelism,
+    /// Environment variables of the trainer's processes, by name; they tune libraries and change nothing that is trained.
+    pub env: Vec<(String, String)>,
     /// Where checkpoints go; `None` for the run's own folder.
     pub checkpoint_location: Option<Location>,
     /// When to save and how many to keep.

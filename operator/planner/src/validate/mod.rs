@@ -53,6 +53,7 @@ pub fn validate(job: &FineTuneJob, capabilities: Capabilities) -> Result<Validat
         hyperparameters,
         evaluation,
         parallelism,
+        env: trainer::environment(&spec.trainer, &mut findings),
         checkpoint_location,
         checkpoint,
         max_restarts: spec.failure_policy.max_restarts.into(),

@@ -1,6 +1,7 @@
 //! `spec.trainer`: how many processes, on what, and how a global batch is divided among them.
 
 use super::findings::Findings;
+use std::collections::BTreeMap;
 use temper_contract::config::{Device, Parallelism};
 use temper_crds::Quantity;
 use temper_crds::finetunejob::hyperparameters::Hyperparameters;
@@ -26,7 +27,6 @@ pub(super) fn resolve(trainer: &Trainer, hyperparameters: &Hyperparameters, find
         findings.not_supported("spec.trainer.strategy", "fsdp", "set strategy: ddp");
     }
     placement(trainer, findings);
-    environment(trainer, findings);
     quantities(trainer, findings);
     let num_nodes = trainer.num_nodes as usize;
     let num_proc_per_node = trainer.num_proc_per_node as usize;
@@ -86,18 +86,31 @@ fn placement(trainer: &Trainer, findings: &mut Findings) {
     findings.not_supported_if(trainer.service_account_name.as_ref(), "spec.trainer.serviceAccountName", Clone::clone);
 }
 
-/// Variables are checked, and refused: this version hands none to the trainer.
-fn environment(trainer: &Trainer, findings: &mut Findings) {
+/// The variables that tune libraries, sorted by name.
+pub(super) fn environment(trainer: &Trainer, findings: &mut Findings) -> Vec<(String, String)> {
+    let plain = |character: char| character.is_ascii_uppercase() || character.is_ascii_digit() || character == '_';
+    let mut seen = BTreeMap::new();
     for (index, variable) in trainer.env.iter().enumerate() {
         let path = format!("spec.trainer.env[{index}].name");
-        if TUNING_PREFIXES.iter().any(|prefix| variable.name.starts_with(prefix)) {
-            findings.not_supported(&path, &variable.name, "remove the variable");
-        } else {
+        let name = &variable.name;
+        if !TUNING_PREFIXES.iter().any(|prefix| name.len() > prefix.len() && name.starts_with(prefix)) || !name.chars().all(plain) {
             let reason =
                 format!("only variables that tune libraries may be set: {}", TUNING_PREFIXES.map(|prefix| format!("{prefix}*")).join(", "));
-            findings.wrong(&path, &variable.name, reason, "remove it; what is trained is said in the spec alone");
+            findings.wrong(&path, name, reason, "remove it; what is trained is said in the spec alone");
+        } else if name.ends_with("_NUM_THREADS") {
+            findings.wrong(
+                &path,
+                name,
+                "threads come from resourcesPerNode.limits.cpu divided by numProcPerNode",
+                "remove it and set limits.cpu",
+            );
+        } else if variable.value.contains('\0') {
+            findings.wrong(&path, name, "its value has a NUL character in it", "remove the character");
+        } else if seen.insert(name.clone(), variable.value.clone()).is_some() {
+            findings.wrong(&path, name, "is there twice", "remove one of them");
         }
     }
+    seen.into_iter().collect()
 }
 
 fn quantities(trainer: &Trainer, findings: &mut Findings) {
