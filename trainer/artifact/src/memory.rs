@@ -8,28 +8,36 @@
 //!   bytes, else the fp32 masters serve;
 //! - gradients: `4 T`;
 //! - optimizer: fp32 master and two moments, `12 T`; in bf16 the trained parameters' compute copies, `2 T`, for LoRA;
-//! - activations, saved by the forward pass for the backward pass: per token and layer the two normalised inputs and the residual
-//!   between (`3 H`), query, key, value and attention output (`2 Q + 2 K`), gate, up and their product (`3 I`), all of b bytes, and
-//!   8 bytes a query head for the attention's log-sum; the LoRA intermediates (r a module); plus one layer's gradients of the same sizes,
-//!   alive at a time; plus the logits and their gradient for one chunk of targets, in fp32.
+//! - activations, kept by the forward pass for the backward pass: per token and layer the residual before either half (`2 H`), query,
+//!   key and value (`Q + 2 K`), the attention's output (`Q`), gate and up (`2 I`) and what the adapters reduce their inputs to (r a
+//!   module), of b bytes each, and 8 bytes a query head for the attention's log-sum-exp;
+//! - scratch, shared by the layers: per token `8 H + 2 (Q + 2 K) + 2 Q + 6 I` numbers of 4 bytes (a processor may multiply bf16 in fp32),
+//!   one chunk of logits in fp32, which their gradient overwrites, and in bf16 one matrix widened to fp32. It is counted under
+//!   activations.
 //!
 //! The factors are constants below; the sum gets [`OVERHEAD`] for allocator slack and the process itself gets [`PROCESS`].
 
 use crate::{Error, ModelConfig, match_target_modules, parameters};
 use temper_contract::config::{Method, Precision, TrainerConfig};
 
-/// Targets whose logits exist at the same time.
-pub const LOGIT_CHUNK: u64 = 512;
-/// Copies of a chunk's logits: the logits and their gradient.
-pub const LOGIT_COPIES: u64 = 2;
+/// Logits that exist at the same time, in numbers.
+pub const LOGITS: u64 = 16 << 20;
 /// Bytes of an fp32 master parameter with Adam's two moments.
 pub const OPTIMIZER_BYTES: u64 = 12;
 /// Bytes of an fp32 gradient.
 pub const GRADIENT_BYTES: u64 = 4;
-/// Saved tensors of the hidden size, a layer.
-pub const SAVED_HIDDEN: u64 = 3;
-/// Saved tensors of the feed-forward size, a layer.
-pub const SAVED_INTERMEDIATE: u64 = 3;
+/// Kept activations of the hidden size, a layer.
+pub const KEPT_HIDDEN: u64 = 2;
+/// Kept activations of the feed-forward size, a layer.
+pub const KEPT_INTERMEDIATE: u64 = 2;
+/// Scratch of the hidden size.
+pub const SCRATCH_HIDDEN: u64 = 8;
+/// Scratch of queries, keys and values together.
+pub const SCRATCH_QKV: u64 = 2;
+/// Scratch of all query heads' size.
+pub const SCRATCH_QUERY: u64 = 2;
+/// Scratch of the feed-forward size.
+pub const SCRATCH_INTERMEDIATE: u64 = 6;
 /// Fragmentation and temporaries, in percent of everything else.
 pub const OVERHEAD: u64 = 5;
 /// Program, libtorch and thread stacks.
@@ -77,10 +85,13 @@ pub fn estimate(config: &ModelConfig, job: &TrainerConfig) -> Result<MemoryEstim
     ]
     .map(|size| size as u64);
     let tokens = (job.hyperparameters.per_device_train_batch_size as u64).saturating_mul(job.dataset.max_length as u64);
-    let layer = element * (SAVED_HIDDEN * hidden + 2 * query + 2 * key_value + SAVED_INTERMEDIATE * intermediate) + 8 * heads;
-    let per_token = ((layers + 1) * layer).saturating_add(adapter_width.saturating_mul(element));
-    let logits = LOGIT_CHUNK.min(tokens) * vocabulary * 4 * LOGIT_COPIES;
-    let activations = tokens.saturating_mul(per_token).saturating_add(logits);
+    let qkv = query + 2 * key_value;
+    let kept = element * (KEPT_HIDDEN * hidden + qkv + query + KEPT_INTERMEDIATE * intermediate) + 8 * heads;
+    let scratch = 4 * (SCRATCH_HIDDEN * hidden + SCRATCH_QKV * qkv + SCRATCH_QUERY * query + SCRATCH_INTERMEDIATE * intermediate);
+    let per_token = (layers * kept + scratch).saturating_add(adapter_width.saturating_mul(element));
+    let logits = 4 * LOGITS.min(tokens.saturating_mul(vocabulary));
+    let widened = if element == 4 { 0 } else { 4 * hidden * (2 * intermediate).max(qkv) };
+    let activations = tokens.saturating_mul(per_token).saturating_add(logits + widened);
     let (gradients, optimizer) = (trained.saturating_mul(GRADIENT_BYTES), trained.saturating_mul(OPTIMIZER_BYTES));
     let parts = weights.saturating_add(gradients).saturating_add(optimizer).saturating_add(activations);
     let total = parts.saturating_add(parts / 100 * OVERHEAD).saturating_add(PROCESS);

@@ -1,4 +1,5 @@
-//! Files that are either whole or not there: written aside, flushed to the disk, renamed, the folder flushed.
+//! Files that are either whole or not there: written aside (`.NAME.tmp`), flushed to the disk, renamed, the folder flushed. A path has one
+//! writer at a time; callers see to that with locks and folders of their own.
 
 use crate::{Dtype, Error, TensorInfo};
 use serde::Serialize;
@@ -17,7 +18,8 @@ struct Aside {
 impl Aside {
     fn create(path: &Path) -> Result<Aside, Error> {
         let name = path.file_name().ok_or_else(|| Error::damaged(path, "it is not the path of a file"))?;
-        let aside = path.with_file_name(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
+        // Always the same name, so that what a killed process left is overwritten by the next one rather than left for ever.
+        let aside = path.with_file_name(format!(".{}.tmp", name.to_string_lossy()));
         let file = File::create(&aside).map_err(Error::io("create", &aside))?;
         Ok(Aside { file: Some(std::io::BufWriter::with_capacity(1 << 20, file)), aside, path: path.to_owned() })
     }

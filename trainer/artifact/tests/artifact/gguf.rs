@@ -77,6 +77,21 @@ fn rotary_factors_become_llama_3_scaling_or_stay_factors() {
 }
 
 #[test]
+fn tensors_begin_where_the_alignment_says() {
+    for alignment in [8usize, 64, 4096] {
+        let mut gguf = Gguf { alignment, ..Gguf::llama() };
+        gguf.set_u32("general.alignment", alignment as u32);
+        let source = open(&gguf).expect("opens");
+        assert_eq!(source.tensor("model.norm.weight").expect("there").to_f32(), values(10, 8));
+    }
+    for wrong in [0, 24] {
+        let mut gguf = Gguf::llama();
+        gguf.set_u32("general.alignment", wrong);
+        assert!(refused(&gguf).contains("a power of two"));
+    }
+}
+
+#[test]
 fn metadata_decides_the_rest() {
     let mut gguf = Gguf::llama();
     gguf.set_string("llama.rope.scaling.type", "linear");

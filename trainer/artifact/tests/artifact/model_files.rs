@@ -60,6 +60,8 @@ pub(crate) fn write_folder(folder: &Path) {
 #[derive(Clone)]
 pub(crate) struct Gguf {
     pub(crate) version: u32,
+    /// Where tensors may begin; 32 unless the metadata says otherwise.
+    pub(crate) alignment: usize,
     /// Key, and type number with encoded value.
     pub(crate) metadata: Vec<(String, Vec<u8>)>,
     /// Name, shape as in transformers, type number, bytes.
@@ -69,7 +71,7 @@ pub(crate) struct Gguf {
 impl Gguf {
     /// The model of [`config`] in fp32, with a tokenizer of six tokens.
     pub(crate) fn llama() -> Gguf {
-        let mut gguf = Gguf { version: 3, metadata: Vec::new(), tensors: Vec::new() };
+        let mut gguf = Gguf { version: 3, alignment: 32, metadata: Vec::new(), tensors: Vec::new() };
         gguf.set_string("general.architecture", "llama");
         for (key, value) in [
             ("block_count", 1),
@@ -146,9 +148,9 @@ impl Gguf {
             out.extend(kind.to_le_bytes());
             out.extend((data.len() as u64).to_le_bytes());
             data.extend(bytes);
-            data.resize(data.len().next_multiple_of(32), 0);
+            data.resize(data.len().next_multiple_of(self.alignment), 0);
         }
-        out.resize(out.len().next_multiple_of(32), 0);
+        out.resize(out.len().next_multiple_of(self.alignment), 0);
         out.extend(data);
         out
     }
