@@ -7,7 +7,8 @@
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let (source, method): (temper_artifact::ModelSource, temper_contract::config::Method) = todo!();
+//! # let source = temper_artifact::ModelSource::open(std::path::Path::new("model"))?;
+//! # let method = temper_contract::config::Method::Full;
 //! use temper_contract::config::Precision;
 //! let mut model = temper_model::Model::load(&source, &method, Precision::Fp32, tch::Device::Cpu, 42)?;
 //! let batch = temper_model::Batch { token_ids: vec![5, 6, 7], sequence_lengths: vec![3], target_rows: vec![0, 1], target_ids: vec![6, 7] };
@@ -17,10 +18,32 @@
 //! # Ok(()) }
 //! ```
 
+#![allow(non_snake_case)] // tensors carry their shapes as suffixes: x_TH is [T, H]
+
+mod adapter;
+mod arithmetic;
+mod attention;
 mod batch;
+mod block;
+mod cross_entropy;
+mod embedding;
 mod error;
+mod head;
+mod kernels;
+mod key_value_cache;
+mod layout;
+mod load;
+mod lora;
 mod model;
 mod parameters;
+mod projection;
+mod random;
+mod rms_norm;
+mod rope;
+mod swiglu;
+#[cfg(test)]
+mod testing;
+mod workspace;
 
 pub mod generate;
 pub mod save;

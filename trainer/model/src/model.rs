@@ -1,33 +1,75 @@
-//! A model with its weights.
+//! A model with its weights: one micro-batch forward, and back.
 
-use crate::generate::{Answer, Sampling};
+use crate::arithmetic::Arithmetic;
+use crate::attention::WindowMasks;
+use crate::block::{Block, Pass, Residual, front};
+use crate::embedding::Embedding;
+use crate::head::Head;
+use crate::key_value_cache::KeyValueCache;
+use crate::load::{self, Parts};
+use crate::lora::Dropout;
+use crate::rope::RotaryTable;
+use crate::workspace::{Keep, Workspace};
 use crate::{Batch, DropoutKey, Error, FlatParameters};
+use std::ops::Range;
 use std::path::Path;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 use temper_artifact::{ModelConfig, ModelSource};
-use temper_contract::config::{Method, Precision};
+use temper_contract::config::{Lora, Method, Precision};
 
 /// A decoder-only transformer.
 #[derive(Debug)]
 pub struct Model {
-    config: ModelConfig,
-    trainable: FlatParameters,
+    pub(crate) config: ModelConfig,
+    pub(crate) method: Option<Method>,
+    pub(crate) embedding: Embedding,
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) head: Head,
+    pub(crate) trainable: FlatParameters,
+    stage_ends: Vec<usize>,
+    copies: Vec<(Tensor, Tensor)>,
+    pub(crate) rope: RotaryTable,
+    pub(crate) workspace: Workspace,
+    masks: WindowMasks,
 }
 
 impl Model {
-    /// Loads a base model to train: adapters at PEFT's initial values (from `seed`), or every parameter.
+    /// Loads a base model to train: adapters at PEFT's first values (from `seed`), or every parameter.
     pub fn load(source: &ModelSource, method: &Method, precision: Precision, device: Device, seed: u64) -> Result<Self, Error> {
-        todo!()
+        Self::assemble(source, Some(method), Arithmetic::for_training(precision, device), device, seed)
     }
 
-    /// Loads a model to compute with, with or without a PEFT adapter's folder. Nothing is trainable.
+    /// Loads a model to compute with, with or without a PEFT adapter's folder on it.
     pub fn load_frozen(source: &ModelSource, adapter: Option<&Path>, precision: Precision, device: Device) -> Result<Self, Error> {
-        todo!()
+        let arithmetic = Arithmetic::for_inference(precision);
+        let Some(folder) = adapter else { return Self::assemble(source, None, arithmetic, device, 0) };
+        let settings = temper_artifact::AdapterConfig::read(folder)?;
+        let lora = Lora {
+            r: settings.r,
+            lora_alpha: settings.lora_alpha,
+            lora_dropout: 0.0,
+            target_modules: settings.target_modules,
+            use_rslora: settings.use_rslora,
+        };
+        let mut model = Self::assemble(source, Some(&Method::Lora(lora)), arithmetic, device, 0)?;
+        model.load_adapter(folder)?;
+        Ok(model)
     }
 
-    /// Replaces the adapters' values by those of a PEFT folder, ours or PEFT's own, whose settings must be this model's.
-    pub fn load_adapter(&mut self, folder: &Path) -> Result<(), Error> {
-        todo!()
+    pub(crate) fn assemble(
+        source: &ModelSource,
+        method: Option<&Method>,
+        arithmetic: Arithmetic,
+        device: Device,
+        seed: u64,
+    ) -> Result<Self, Error> {
+        let _guard = tch::no_grad_guard();
+        let Parts { embedding, blocks, head, trainable, stage_ends, copies } = load::parts(source, method, arithmetic, device, seed)?;
+        let config = source.config().clone();
+        let rope = RotaryTable::new(&config, device);
+        let workspace = Workspace::new(arithmetic, device);
+        let (method, masks) = (method.cloned(), WindowMasks::default());
+        Ok(Self { config, method, embedding, blocks, head, trainable, stage_ends, copies, rope, workspace, masks })
     }
 
     /// The base model's shape.
@@ -40,14 +82,22 @@ impl Model {
         &self.trainable
     }
 
-    /// As [`trainable`](Self::trainable), to update in place.
+    /// As [`trainable`](Self::trainable), to update in place. Values must be changed in place: computation reads views of them.
     pub fn trainable_mut(&mut self) -> &mut FlatParameters {
         &mut self.trainable
     }
 
     /// Brings the copies that matrices are multiplied from up to date with `trainable().master`.
     pub fn sync_compute_weights(&mut self) {
-        todo!()
+        let _guard = tch::no_grad_guard();
+        for (from, to) in &mut self.copies {
+            to.copy_(from);
+        }
+        for block in &self.blocks {
+            for projection in [&block.qkv, &block.output, &block.gate_up, &block.down] {
+                projection.sync();
+            }
+        }
     }
 
     /// Runs a micro-batch forward and back. Adds `scale` times the gradient of the summed loss to `trainable().gradient` (the caller zeroes
@@ -60,28 +110,165 @@ impl Model {
         dropout: Option<DropoutKey<'_>>,
         on_bucket: &mut dyn FnMut(usize),
     ) -> Result<f64, Error> {
-        todo!()
+        let _guard = tch::no_grad_guard();
+        batch.check(self.config.vocab_size)?;
+        let masks = match dropout {
+            None => None,
+            Some(key) => {
+                key.check(batch)?;
+                self.dropout_probability().and_then(|probability| Dropout::new(probability, &key, batch))
+            }
+        };
+        let Self { embedding, blocks, head, trainable, stage_ends, rope, workspace, masks: windows, .. } = self;
+        let mut buckets = BucketProgress { ends: trainable.buckets(), next: 0, on_bucket };
+        let mut stages = stage_ends.iter().copied();
+        let mut stage_done = || buckets.completed_to(stages.next().unwrap_or(0));
+        if batch.target_rows.is_empty() {
+            stage_ends.iter().for_each(|_| stage_done());
+            return Ok(0.0);
+        }
+        let mut pass = begin(batch, rope, workspace, windows, Keep::ForBackward, masks);
+        let token_ids = Tensor::from_slice(&batch.token_ids).to_device(pass.workspace.device);
+        let target_rows = Tensor::from_slice(&batch.target_rows).to_device(pass.workspace.device);
+        let (h, y) = run(embedding, blocks, &token_ids, &mut pass)?;
+
+        let h_N = h.index_select(0, &target_rows) + y.index_select(0, &target_rows);
+        let dh_N = h_N.empty_like();
+        let loss = head.loss(&h_N, &batch.target_ids, Some((scale, &dh_N)), pass.workspace);
+        stage_done();
+
+        let hidden = self.config.hidden_size;
+        let extended = blocks.iter().map(Block::extended_hidden).max().unwrap_or(hidden);
+        let mut dh = pass.workspace.scratch("dh", batch.tokens(), extended);
+        let _ = dh.zero_();
+        let _ = front(&dh, hidden).index_copy_(0, &target_rows, &dh_N);
+        let lowest = blocks.iter().position(Block::is_trained).unwrap_or(blocks.len());
+        for (layer, block) in blocks.iter().enumerate().rev() {
+            if layer >= lowest || embedding.gradient.is_some() {
+                let input_wanted = layer > lowest || embedding.gradient.is_some();
+                block.backward(layer, &dh, input_wanted, &mut pass)?;
+            }
+            stage_done();
+        }
+        embedding.backward(&token_ids, &front(&dh, hidden));
+        stage_done();
+        Ok(loss)
+    }
+
+    fn dropout_probability(&self) -> Option<f64> {
+        match &self.method {
+            Some(Method::Lora(lora)) => Some(lora.lora_dropout),
+            _ => None,
+        }
     }
 
     /// Sum of the targets' losses in nats and their number, without dropout and without keeping activations.
     pub fn loss_sum(&mut self, batch: &Batch) -> Result<(f64, u64), Error> {
-        todo!()
+        let _guard = tch::no_grad_guard();
+        batch.check(self.config.vocab_size)?;
+        if batch.target_rows.is_empty() {
+            return Ok((0.0, 0));
+        }
+        let mut pass = begin(batch, &mut self.rope, &mut self.workspace, &mut self.masks, Keep::Nothing, None);
+        let device = pass.workspace.device;
+        let (h, y) = run(&self.embedding, &self.blocks, &Tensor::from_slice(&batch.token_ids).to_device(device), &mut pass)?;
+        let target_rows = Tensor::from_slice(&batch.target_rows).to_device(device);
+        let h_N = h.index_select(0, &target_rows) + y.index_select(0, &target_rows);
+        Ok((self.head.loss(&h_N, &batch.target_ids, None, pass.workspace), batch.target_ids.len() as u64))
     }
 
     /// `[T, V]` fp32 logits of one sequence.
     pub fn logits(&mut self, token_ids: &[i64]) -> Result<Tensor, Error> {
-        todo!()
+        let _guard = tch::no_grad_guard();
+        let batch = Batch { token_ids: token_ids.to_vec(), sequence_lengths: vec![token_ids.len()], ..Batch::default() };
+        batch.check(self.config.vocab_size)?;
+        let mut pass = begin(&batch, &mut self.rope, &mut self.workspace, &mut self.masks, Keep::Nothing, None);
+        let token_ids = Tensor::from_slice(token_ids).to_device(pass.workspace.device);
+        let (h, y) = run(&self.embedding, &self.blocks, &token_ids, &mut pass)?;
+        Ok(self.head.logits(&(h + y)).to_kind(Kind::Float))
     }
 
-    /// Continues one prompt, up to and with a token of `stop_ids`. `on_token` sees each new token.
-    pub fn generate(
-        &mut self,
-        prompt_ids: &[u32],
-        sampling: &Sampling,
-        max_new_tokens: usize,
-        stop_ids: &[u32],
-        on_token: &mut dyn FnMut(u32),
-    ) -> Result<Answer, Error> {
-        todo!()
+    /// An empty cache for this many tokens.
+    pub(crate) fn cache(&self, capacity: usize) -> Result<KeyValueCache, Error> {
+        let layers: Vec<_> = self.blocks.iter().map(|block| &block.attention).collect();
+        KeyValueCache::new(&layers, capacity, self.workspace.arithmetic.work(), self.workspace.device)
+    }
+
+    /// Takes up tokens after those in the cache; `[V]` fp32 logits of what follows the last of them.
+    pub(crate) fn next_logits(&mut self, token_ids: &[i64], cache: &mut KeyValueCache) -> Result<Vec<f32>, Error> {
+        let batch = Batch { token_ids: token_ids.to_vec(), sequence_lengths: vec![token_ids.len()], ..Batch::default() };
+        batch.check(self.config.vocab_size)?;
+        let before = cache.length;
+        self.rope.reserve(before + token_ids.len());
+        let mut pass = begin(&batch, &mut self.rope, &mut self.workspace, &mut self.masks, Keep::Nothing, None);
+        pass.positions.iter_mut().for_each(|position| *position += before as i64);
+        pass.cache = Some(cache);
+        let device = pass.workspace.device;
+        let (h, y) = run(&self.embedding, &self.blocks, &Tensor::from_slice(token_ids).to_device(device), &mut pass)?;
+        let last = [h, y].map(|x| x.narrow(0, token_ids.len() as i64 - 1, 1));
+        let logits = self.head.logits(&(&last[0] + &last[1])).to_kind(Kind::Float).to_device(Device::Cpu).view([-1]);
+        cache.length += token_ids.len();
+        Vec::try_from(logits).map_err(Error::libtorch("reading logits"))
+    }
+}
+
+/// Prepares what the layers share.
+fn begin<'a>(
+    batch: &Batch,
+    rope: &'a mut RotaryTable,
+    workspace: &'a mut Workspace,
+    masks: &'a mut WindowMasks,
+    keep: Keep,
+    dropout: Option<Dropout>,
+) -> Pass<'a> {
+    rope.reserve(batch.sequence_lengths.iter().copied().max().unwrap_or(0));
+    masks.clear();
+    let positions = batch.sequence_lengths.iter().flat_map(|&length| 0..length as i64).collect();
+    Pass { workspace, rope, masks, sequences: sequences(batch), positions, dropout, keep, cache: None, normalisers: Vec::new() }
+}
+
+/// Rows of each sequence.
+fn sequences(batch: &Batch) -> Vec<Range<usize>> {
+    let mut start = 0;
+    let rows = batch.sequence_lengths.iter().map(|&length| {
+        start += length;
+        start - length..start
+    });
+    rows.collect()
+}
+
+/// Embeds and runs all layers; the last hidden state is the sum of the two.
+fn run(embedding: &Embedding, blocks: &[Block], token_ids: &Tensor, pass: &mut Pass<'_>) -> Result<(Tensor, Tensor), Error> {
+    let Some(first) = blocks.first() else {
+        return Err(Error::Setting {
+            field: "num_hidden_layers",
+            value: "0".to_owned(),
+            reason: "a model has at least one layer".to_owned(),
+        });
+    };
+    embedding.forward(token_ids, &first.input(0, pass).work);
+    let mut residual = Residual::Whole;
+    for (layer, block) in blocks.iter().enumerate() {
+        residual = block.forward(layer, residual, pass)?;
+    }
+    match residual {
+        Residual::Sum { h, y } => Ok((h, y)),
+        Residual::Whole => unreachable!("a layer returns a sum"),
+    }
+}
+
+/// Reports buckets as backward moves on.
+struct BucketProgress<'a> {
+    ends: &'a [Range<usize>],
+    next: usize,
+    on_bucket: &'a mut dyn FnMut(usize),
+}
+
+impl BucketProgress<'_> {
+    fn completed_to(&mut self, offset: usize) {
+        while self.ends.get(self.next).is_some_and(|bucket| bucket.end <= offset) {
+            (self.on_bucket)(self.next);
+            self.next += 1;
+        }
     }
 }

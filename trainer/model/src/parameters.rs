@@ -47,7 +47,8 @@ impl FlatParameters {
             }
             ends.push(offset);
         }
-        let zeros = || Tensor::f_zeros([offset as i64], (Kind::Float, device)).map_err(crate::Error::libtorch("allocating trained parameters"));
+        let zeros =
+            || Tensor::f_zeros([offset as i64], (Kind::Float, device)).map_err(crate::Error::libtorch("allocating trained parameters"));
         Ok(Self { parameters, buckets: buckets(&ends), master: zeros()?, gradient: zeros()? })
     }
 
@@ -126,8 +127,12 @@ mod tests {
 
     #[test]
     fn buckets_cover_everything_and_end_between_groups() {
-        let cases: [(&[usize], &[Range<usize>]); 4] =
-            [(&[], &[]), (&[7], &[0..7]), (&[1, 2, 3, 4, 5, 6], &[0..1, 1..2, 2..3, 3..4, 4..5, 5..6]), (&[1, 2, 60, 61, 62], &[0..60, 60..62])];
+        let cases: [(&[usize], &[Range<usize>]); 4] = [
+            (&[], &[]),
+            (&[7], &[0..7]),
+            (&[1, 2, 3, 4, 5, 6], &[0..1, 1..2, 2..3, 3..4, 4..5, 5..6]),
+            (&[1, 2, 60, 61, 62], &[0..60, 60..62]),
+        ];
         for (ends, expected) in cases {
             assert_eq!(buckets(ends), expected, "{ends:?}");
         }

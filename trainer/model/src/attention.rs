@@ -1,0 +1,187 @@
+//! Causal grouped-query attention within each sequence of the flat row.
+//!
+//! Shapes: T tokens of all sequences, S of one; H query heads, G key-value heads (H a multiple of G), D head width. A row of `qkv` is `[H D | G D | G D]`.
+
+use crate::Error;
+use crate::block::front;
+use std::collections::HashMap;
+use std::ops::Range;
+use tch::{Device, Kind, Tensor};
+use temper_c10d::{AttentionOutput, flash_attention_cpu, flash_attention_cpu_backward};
+
+/// Attention of one layer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attention {
+    pub(crate) heads: usize,
+    pub(crate) key_value_heads: usize,
+    pub(crate) head_dim: usize,
+    /// A token sees itself and the `window - 1` before it.
+    pub(crate) window: Option<usize>,
+}
+
+/// Masks of sliding windows, by length and window.
+#[derive(Debug, Default)]
+pub(crate) struct WindowMasks(HashMap<(usize, usize), Tensor>);
+
+impl WindowMasks {
+    /// `[S, S]` booleans: query t sees key s where `t - window < s <= t`. None where plain causality says the same.
+    fn get(&mut self, length: usize, window: Option<usize>, device: Device) -> Option<Tensor> {
+        let window = window.filter(|&window| window < length)?;
+        let mask = self.0.entry((length, window)).or_insert_with(|| visible(length, Some(window), device));
+        Some(mask.shallow_clone())
+    }
+
+    /// Forgets all: lengths of another batch will differ.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+fn visible(length: usize, window: Option<usize>, device: Device) -> Tensor {
+    let all = Tensor::ones([length as i64, length as i64], (Kind::Bool, device));
+    let causal = all.tril(0);
+    window.map_or_else(|| causal.shallow_clone(), |window| causal.logical_and(&all.triu(1 - window as i64)))
+}
+
+impl Attention {
+    /// Columns of queries, of keys and of values.
+    fn columns(&self) -> [i64; 3] {
+        [self.heads, self.key_value_heads, self.key_value_heads].map(|heads| (heads * self.head_dim) as i64)
+    }
+
+    fn scale(&self) -> f64 {
+        1.0 / (self.head_dim as f64).sqrt()
+    }
+
+    /// Views `[1, heads, S, D]` of the queries, keys and values of some rows.
+    pub(crate) fn split(&self, qkv: &Tensor, rows: &Range<usize>) -> [Tensor; 3] {
+        let rows = qkv.narrow(0, rows.start as i64, rows.len() as i64);
+        let mut start = 0;
+        self.columns().map(|columns| {
+            let part = rows.narrow(1, start, columns);
+            start += columns;
+            self.by_head(&part)
+        })
+    }
+
+    /// `[S, heads D]` as `[1, heads, S, D]`.
+    fn by_head(&self, x: &Tensor) -> Tensor {
+        let [rows, columns] = [x.size()[0], x.size()[1]];
+        x.view([1, rows, columns / self.head_dim as i64, self.head_dim as i64]).transpose(1, 2)
+    }
+
+    /// Writes each sequence's attention output to the first H D columns of `out`. Returns what backward needs: `[1, H, S]` log-sum-exps.
+    pub(crate) fn forward(
+        &self,
+        qkv: &Tensor,
+        out: &Tensor,
+        sequences: &[Range<usize>],
+        masks: &mut WindowMasks,
+    ) -> Result<Vec<Tensor>, Error> {
+        let mut normalisers = Vec::with_capacity(sequences.len());
+        for rows in sequences {
+            let [q, k, v] = self.split(qkv, rows);
+            let mask = masks.get(rows.len(), self.window, qkv.device());
+            let result = self.attend(&q, &k, &v, mask.as_ref())?;
+            let mut target = out.narrow(0, rows.start as i64, rows.len() as i64).narrow(1, 0, self.columns()[0]);
+            target.copy_(&result.out.transpose(1, 2).reshape(target.size()));
+            normalisers.push(result.logsumexp);
+        }
+        Ok(normalisers)
+    }
+
+    /// Attention of the last rows of a sequence, `q` `[1, H, S', D]`, over all S of it, written to the first H D columns of `out`.
+    pub(crate) fn extend(&self, q: &Tensor, k: &Tensor, v: &Tensor, out: &Tensor) -> Result<(), Error> {
+        let (new, length) = (q.size()[2], k.size()[2]);
+        let causal = new == length && self.window.is_none_or(|window| window as i64 >= length);
+        let masked = !causal && (new > 1 || self.window.is_some_and(|window| (window as i64) < length));
+        let mask = masked.then(|| visible(length as usize, self.window, q.device()).narrow(0, length - new, new));
+        let result = if q.device() == Device::Cpu {
+            flash_attention_cpu(q, k, v, causal, mask.as_ref(), self.scale())?
+        } else if causal {
+            self.attend(q, k, v, None)?
+        } else {
+            let mask = mask.unwrap_or_else(|| Tensor::ones([1, length], (Kind::Bool, q.device())));
+            self.attend(q, k, v, Some(&mask))?
+        };
+        let mut target = front(out, self.columns()[0] as usize);
+        target.copy_(&result.out.transpose(1, 2).reshape(target.size()));
+        Ok(())
+    }
+
+    fn attend(&self, q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Result<AttentionOutput, Error> {
+        if q.device() == Device::Cpu {
+            return Ok(flash_attention_cpu(q, k, v, mask.is_none(), mask, self.scale())?);
+        }
+        let (scores, v) = self.scores(q, k, v, mask);
+        let logsumexp = scores.logsumexp([-1], false);
+        let out = (scores - logsumexp.unsqueeze(-1)).exp().matmul(&v).to_kind(q.kind());
+        Ok(AttentionOutput { out, logsumexp })
+    }
+
+    /// Masked scaled scores `[1, H, S, S]` and values `[1, H, S, D]` in fp32.
+    fn scores(&self, q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> (Tensor, Tensor) {
+        let length = q.size()[2] as usize;
+        let group = (self.heads / self.key_value_heads) as i64;
+        let [q, k, v] = [q, k, v].map(|x| x.to_kind(Kind::Float));
+        let [k, v] = [k, v].map(|x| x.repeat_interleave_self_int(group, 1, None));
+        let hidden = mask.map_or_else(|| visible(length, None, q.device()), Tensor::shallow_clone).logical_not();
+        (q.matmul(&k.transpose(2, 3)).g_mul_scalar_(self.scale()).masked_fill_(&hidden, f64::NEG_INFINITY), v)
+    }
+
+    /// Writes to the first columns of `dqkv` the gradients of queries, keys and values, given `dout` and what forward read and returned.
+    #[allow(clippy::too_many_arguments)] // the forward's, and two more
+    pub(crate) fn backward(
+        &self,
+        qkv: &Tensor,
+        out: &Tensor,
+        normalisers: &[Tensor],
+        dout: &Tensor,
+        dqkv: &Tensor,
+        sequences: &[Range<usize>],
+        masks: &mut WindowMasks,
+    ) -> Result<(), Error> {
+        for (rows, logsumexp) in sequences.iter().zip(normalisers) {
+            let [q, k, v] = self.split(qkv, rows);
+            let part = |x: &Tensor| self.by_head(&x.narrow(0, rows.start as i64, rows.len() as i64).narrow(1, 0, self.columns()[0]));
+            let forward = AttentionOutput { out: part(out), logsumexp: logsumexp.shallow_clone() };
+            let mask = masks.get(rows.len(), self.window, qkv.device());
+            let gradients = self.attend_backward(&part(dout), &q, &k, &v, &forward, mask.as_ref())?;
+            for (target, gradient) in self.split(dqkv, rows).iter_mut().zip(&gradients) {
+                target.copy_(gradient);
+            }
+        }
+        Ok(())
+    }
+
+    fn attend_backward(
+        &self,
+        dout: &Tensor,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        forward: &AttentionOutput,
+        mask: Option<&Tensor>,
+    ) -> Result<[Tensor; 3], Error> {
+        if q.device() == Device::Cpu {
+            let (dq, dk, dv) = flash_attention_cpu_backward(dout, q, k, v, forward, mask.is_none(), mask, self.scale())?;
+            return Ok([dq, dk, dv]);
+        }
+        // P = exp(scores - logsumexp); dP = dO Vᵀ; dS = P * (dP - sum(dO * O)) (FlashAttention-2, section 2.2).
+        let (scores, v_H) = self.scores(q, k, v, mask);
+        let p = (scores - forward.logsumexp.unsqueeze(-1)).exp();
+        let dout = dout.to_kind(Kind::Float);
+        let delta = (&dout * forward.out.to_kind(Kind::Float)).sum_dim_intlist(-1i64, true, Kind::Float);
+        let ds = (dout.matmul(&v_H.transpose(2, 3)) - delta) * &p * self.scale();
+        let group = (self.heads / self.key_value_heads) as i64;
+        let k_H = k.to_kind(Kind::Float).repeat_interleave_self_int(group, 1, None);
+        let summed = |x: Tensor| {
+            let [batch, _, length, width] = [x.size()[0], x.size()[1], x.size()[2], x.size()[3]];
+            x.view([batch, self.key_value_heads as i64, group, length, width]).sum_dim_intlist(2i64, false, Kind::Float)
+        };
+        let dq = ds.matmul(&k_H);
+        let dk = summed(ds.transpose(2, 3).matmul(&q.to_kind(Kind::Float)));
+        let dv = summed(p.transpose(2, 3).matmul(&dout));
+        Ok([dq, dk, dv])
+    }
+}
