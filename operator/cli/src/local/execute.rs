@@ -14,12 +14,14 @@ use crate::local::signals::Watch;
 use crate::local::stage_run::StageRun;
 use crate::local::state::{Record, RecordedEnd, RecordedStop, RunState};
 use crate::output::progress::Progress;
+use crate::output::summary_text;
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 use temper_contract::Event;
 use temper_crds::Timestamp;
+use temper_crds::condition::reason;
 use temper_planner::plan::Situation;
 use temper_planner::{Intent, Plan, Stage, plan};
 
@@ -37,8 +39,6 @@ const LOOK_AROUND: Duration = Duration::from_secs(60);
 pub enum Ending {
     /// Everything is done.
     Complete,
-    /// `spec.suspend` holds it.
-    Suspended,
     /// It failed for good.
     Failed {
         /// In one word.
@@ -48,6 +48,13 @@ pub enum Ending {
     },
     /// The user stopped it.
     Interrupted,
+}
+
+/// Whether nothing is left to do for a job.
+pub fn is_complete(job: &LocalJob) -> Result<bool> {
+    let state: RunState = durable::read_json(&job.run.state())?.unwrap_or_default();
+    let observed = observe(&job.run, &job.folders.checkpoints, &state, &Live::default())?;
+    Ok(matches!(plan(&job.validated, &observed, Timestamp::now()).situation, Situation::Complete))
 }
 
 /// Carries a job through to its end.
@@ -238,6 +245,11 @@ impl<'a> Executor<'a> {
             Message::Event { event, .. } => {
                 self.note(&event);
                 self.progress.event(&event);
+                if let Event::Prepared { counts, .. } = &event
+                    && !counts.rejected.is_empty()
+                {
+                    self.progress.say(summary_text::rejected(counts).trim_end());
+                }
                 Ok(false)
             }
             Message::Line { .. } => Ok(false),
@@ -323,7 +335,8 @@ impl<'a> Executor<'a> {
 fn ending(situation: &Situation) -> Option<Ending> {
     match situation {
         Situation::Complete => Some(Ending::Complete),
-        Situation::Suspended => Some(Ending::Suspended),
+        // `validate` refuses a suspended job on this machine.
+        Situation::Suspended => Some(Ending::Failed { reason: reason::SUSPENDED.to_owned(), message: "spec.suspend is true".to_owned() }),
         Situation::Failed { reason, message } => Some(Ending::Failed { reason: reason.clone(), message: message.clone() }),
         _ => None,
     }

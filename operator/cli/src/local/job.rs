@@ -7,7 +7,7 @@ use crate::local::run_folder::RunFolder;
 use crate::local::volumes::Volumes;
 use anyhow::Result;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use temper_contract::TrainerConfig;
 use temper_crds::FineTuneJob;
 use temper_planner::identity::spec_digest;
@@ -39,8 +39,6 @@ pub struct LocalJob {
     pub folders: Folders,
     /// The manifest's own variables for the trainer.
     pub environment: BTreeMap<String, String>,
-    /// Digest of the base model's files.
-    pub base_model_digest: String,
 }
 
 /// Checks a job for this machine, all problems together.
@@ -63,12 +61,25 @@ pub fn check(job: &FineTuneJob, volumes: &Volumes) -> Result<(ValidatedFineTuneJ
     }
 }
 
+/// The trainer's configuration of a job that is only looked at: what would be written stands in `scratch`.
+pub fn config_in(validated: &ValidatedFineTuneJob, sources: &Sources, scratch: &Path) -> TrainerConfig {
+    let run = RunFolder::new(scratch.to_path_buf());
+    let folders = Folders {
+        checkpoints: run.checkpoints(),
+        output: run.output(),
+        base_model: sources.base_model.clone(),
+        dataset: sources.dataset.clone(),
+        validation: sources.validation.clone(),
+        run: scratch.to_path_buf(),
+    };
+    trainer_config(validated, &folders)
+}
+
 impl LocalJob {
     /// Digests the inputs and names the folders.
     pub fn new(job: &FineTuneJob, validated: ValidatedFineTuneJob, sources: Sources, home: &Home, digests: &mut Digests) -> Result<Self> {
-        let base_model_digest = digests.of(&sources.base_model, "spec.baseModel.storageUri")?;
         let mut inputs = Inputs::from([
-            ("spec.baseModel".to_owned(), base_model_digest.clone()),
+            ("spec.baseModel".to_owned(), digests.of(&sources.base_model, "spec.baseModel.storageUri")?),
             ("spec.dataset".to_owned(), digests.of(&sources.dataset, "spec.dataset.storageUri")?),
         ]);
         if let Some(validation) = &sources.validation {
@@ -87,7 +98,7 @@ impl LocalJob {
             validation: sources.validation,
         };
         let environment = job.spec.trainer.env.iter().map(|variable| (variable.name.clone(), variable.value.clone())).collect();
-        Ok(Self { validated, identity, run, folders, environment, base_model_digest })
+        Ok(Self { validated, identity, run, folders, environment })
     }
 
     /// What the trainer reads.

@@ -3,6 +3,7 @@
 //! All that a run knows is in files, each written aside and renamed, so `kill -9` at any moment loses nothing that was committed.
 
 pub mod ask;
+pub mod comparison;
 pub mod durable;
 pub mod environment;
 pub mod execute;
@@ -13,6 +14,7 @@ pub mod inputs;
 pub mod job;
 pub mod last_words;
 pub mod lock;
+pub mod model_check;
 pub mod model_reference;
 pub mod observe;
 pub mod process;

@@ -17,7 +17,7 @@ use temper_crds::{Decimal, ModelVersionSpec, Timestamp};
 pub fn register(job: &LocalJob, home: &Home, now: Timestamp) -> Result<Registered> {
     let register = job.validated.register.as_ref().context("the job asks for no registration")?;
     let published = job.run.publish_report()?.context("the job has published nothing")?;
-    let prepared = job.run.prepare_report()?;
+    let prepared = job.run.prepare_report()?.context("the job has prepared nothing")?;
     let trained = job.run.train_report()?;
     let spec = ModelVersionSpec {
         model_name: register.model_name.clone(),
@@ -28,8 +28,8 @@ pub fn register(job: &LocalJob, home: &Home, now: Timestamp) -> Result<Registere
             ArtifactFormat::PeftAdapter => ModelFormat::PeftAdapter,
             ArtifactFormat::HuggingFace => ModelFormat::HuggingFace,
         },
-        base_model: Some(BaseModelReference { uri: job.validated.base_model.uri.clone(), digest: Some(job.base_model_digest.clone()) }),
-        chat_template_digest: prepared.and_then(|report| report.chat_template_digest),
+        base_model: Some(BaseModelReference { uri: job.validated.base_model.uri.clone(), digest: Some(prepared.base_model_digest) }),
+        chat_template_digest: prepared.chat_template_digest,
         training_config: training_config(job),
         metrics: trained.as_ref().map(metrics).unwrap_or_default(),
         source_ref: Some(SourceReference {

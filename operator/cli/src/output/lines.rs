@@ -81,8 +81,13 @@ impl<W: Write> Progress for Lines<W> {
         }
     }
 
-    fn say(&mut self, line: &str) {
-        self.line(line);
+    fn say(&mut self, text: &str) {
+        if text.contains('\n') {
+            // A table; see `line` for why a failure is passed over.
+            let _ = writeln!(self.out, "{text}");
+        } else {
+            self.line(text);
+        }
     }
 
     fn finish(&mut self) {

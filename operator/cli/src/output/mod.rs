@@ -1,11 +1,14 @@
 //! What people and machines see.
 
+pub mod answers;
 pub mod bars;
+pub mod forecast_text;
 pub mod format;
 pub mod lines;
 pub mod pace;
 pub mod phrase;
 pub mod progress;
 pub mod quantity;
+pub mod summary_text;
 pub mod table;
 pub mod terminal;

@@ -12,8 +12,8 @@ pub trait Progress {
     fn stage(&mut self, name: &str);
     /// A trainer process said something.
     fn event(&mut self, event: &Event);
-    /// Something a person should read, above the bars.
-    fn say(&mut self, line: &str);
+    /// Something a person should read, above the bars: a sentence or a table.
+    fn say(&mut self, text: &str);
     /// The stage is done or has failed: take the bar away.
     fn finish(&mut self);
 }

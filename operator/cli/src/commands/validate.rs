@@ -1,0 +1,107 @@
+//! `temper validate`.
+
+use crate::arguments::ValidateArgs;
+use crate::exit::Exit;
+use crate::local::ask::Trainer;
+use crate::local::job::{self, Sources};
+use crate::local::model_check;
+use crate::local::trainer_binary;
+use crate::local::volumes::Volumes;
+use crate::manifests::{self, Finding, JobManifest};
+use crate::output::format;
+use anyhow::Result;
+use serde::Serialize;
+use temper_planner::{Problem, ValidatedFineTuneJob};
+
+/// What was found.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    valid: bool,
+    jobs: Vec<String>,
+    problems: Vec<Finding>,
+    /// What could not be looked at.
+    not_checked: Vec<String>,
+}
+
+/// Checks manifests.
+pub fn run(arguments: &ValidateArgs) -> Result<Exit> {
+    let mut report = Report::default();
+    match manifests::read(&arguments.manifests.filename) {
+        Err(findings) => report.problems = findings,
+        Ok(jobs) => {
+            let volumes = Volumes::new(&arguments.manifests.volume);
+            for job in &jobs {
+                report.jobs.push(job.name().to_owned());
+                let problems = check(job, &volumes, arguments, &mut report.not_checked)?;
+                report.problems.extend(job.locate(problems));
+            }
+        }
+    }
+    report.valid = report.problems.is_empty();
+    let text = format::machine_text(arguments.output.output, &report)?;
+    format::print(&text.unwrap_or_else(|| shown(&report)))?;
+    Ok(if report.valid { Exit::Success } else { Exit::InvalidInput })
+}
+
+fn check(manifest: &JobManifest, volumes: &Volumes, arguments: &ValidateArgs, not_checked: &mut Vec<String>) -> Result<Vec<Problem>> {
+    let (validated, sources) = match job::check(&manifest.job, volumes) {
+        Ok(found) => found,
+        Err(problems) => {
+            // A manifest is valid without its volumes: it may be meant for a cluster.
+            let (absent, wrong): (Vec<_>, Vec<_>) = problems.into_iter().partition(|problem| problem.next_step.starts_with("add --volume"));
+            if wrong.is_empty() {
+                not_checked.extend(absent.iter().map(|problem| format!("{}: what {} names: {}", problem.path, problem.value, problem.next_step)));
+            }
+            return Ok(wrong);
+        }
+    };
+    check_inputs(&validated, &sources, arguments, not_checked)
+}
+
+/// Looks at the model and the data.
+fn check_inputs(
+    validated: &ValidatedFineTuneJob,
+    sources: &Sources,
+    arguments: &ValidateArgs,
+    not_checked: &mut Vec<String>,
+) -> Result<Vec<Problem>> {
+    let folder = tempfile::tempdir()?;
+    let config = job::config_in(validated, sources, folder.path());
+    if let Err(problem) = model_check::check(&config) {
+        return Ok(vec![problem]);
+    }
+    let trainer = match trainer_binary::find(arguments.place.trainer.as_deref()) {
+        Ok(trainer) => trainer,
+        Err(stop) if arguments.place.trainer.is_some() => return Err(stop.into()),
+        Err(stop) => {
+            not_checked.push(format!("spec.dataset: what the rows hold: {}; {}", stop.message, stop.next_step));
+            return Ok(Vec::new());
+        }
+    };
+    match Trainer::new(trainer).inspect(&config) {
+        Ok(found) => {
+            let problem = |found: temper_contract::request::Problem| Problem::new(found.field, "", found.message, found.next_step);
+            Ok(found.problems.into_iter().map(problem).collect())
+        }
+        Err(error) => {
+            not_checked.push(format!("spec.dataset: what the rows hold: {error:#}"));
+            Ok(Vec::new())
+        }
+    }
+}
+
+fn shown(report: &Report) -> String {
+    let mut text = String::new();
+    if report.problems.is_empty() {
+        for job in &report.jobs {
+            text.push_str(&format!("{job} is valid\n"));
+        }
+    } else {
+        text.push_str(&manifests::table(&report.problems));
+    }
+    for note in &report.not_checked {
+        text.push_str(&format!("not checked: {note}\n"));
+    }
+    text
+}

@@ -1,0 +1,152 @@
+//! A home folder, a manifest and a trainer that only speaks the contract.
+#![allow(dead_code)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const MANIFEST: &str = "\
+apiVersion: temper.dev/v1alpha1
+kind: FineTuneJob
+metadata:
+  name: listings
+spec:
+  baseModel: {storageUri: pvc://models/base.gguf}
+  dataset:
+    storageUri: pvc://data/rows.jsonl
+    format: messages
+    validation: {split: \"0.05\"}
+  method:
+    type: lora
+    lora: {r: 16, loraAlpha: 32, targetModules: [all-linear]}
+  hyperparameters: {maxSteps: 4, seed: 7}
+  trainer:
+    numProcPerNode: 2
+    env: [{name: GLOO_SOCKET_IFNAME, value: lo}]
+  failurePolicy: {maxRestarts: 2}
+  output:
+    register: {modelName: listings, stage: Staging}
+";
+
+/// A place to run `temper` in.
+pub(crate) struct Setting {
+    root: tempfile::TempDir,
+}
+
+/// What a command printed and how it ended.
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Setting {
+    pub(crate) fn new() -> Self {
+        let root = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| fs::write(root.path().join(name), text).expect("written");
+        for folder in ["models", "data", "trainer"] {
+            fs::create_dir(root.path().join(folder)).expect("made");
+        }
+        write("models/base.gguf", "GGUF?");
+        write("data/rows.jsonl", "{}\n");
+        write("job.yaml", MANIFEST);
+        write("prompts.jsonl", "{\"prompt\": \"A cottage in Ashford, please.\"}\n{\"prompt\": \"A loft in Oakridge.\"}\n");
+        write("trainer/temper-trainer", include_str!("fake-trainer.sh"));
+        let trainer = root.path().join("trainer/temper-trainer");
+        fs::set_permissions(&trainer, fs::Permissions::from_mode(0o755)).expect("set");
+        Self { root }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// Makes the trainer misbehave: see its head.
+    pub(crate) fn misbehave(&self, name: &str, content: &str) {
+        fs::write(self.path("trainer").join(name), content).expect("written");
+    }
+
+    /// Changes the manifest.
+    pub(crate) fn edit(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(self.path("job.yaml")).expect("read");
+        assert!(text.contains(from), "{from}");
+        fs::write(self.path("job.yaml"), text.replace(from, to)).expect("written");
+    }
+
+    /// The command, in the setting's folder and without anything of this process's environment.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_temper"));
+        command.current_dir(self.root.path()).env_clear().args(arguments);
+        command.envs([("PATH", std::env::var_os("PATH").unwrap_or_default()), ("SECRET", "x".into())]);
+        command.envs([("TEMPER_HOME", self.path("home")), ("TEMPER_TRAINER", self.path("trainer/temper-trainer"))]);
+        command
+    }
+
+    pub(crate) fn temper(&self, arguments: &[&str]) -> Ran {
+        Ran::of(self.command(arguments).output().expect("started"), self.root.path())
+    }
+
+    /// `temper run` on the manifest.
+    pub(crate) fn run(&self, more: &[&str]) -> Ran {
+        self.temper(&[&["run", "-f", "job.yaml", "--volume", "models=models", "--volume", "data=data"], more].concat())
+    }
+
+    /// What the trainer was called with: the stages.
+    pub(crate) fn stages(&self) -> Vec<String> {
+        let calls = fs::read_to_string(self.path("trainer/calls")).unwrap_or_default();
+        calls.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+    }
+
+    /// The only run's folder.
+    pub(crate) fn run_folder(&self) -> PathBuf {
+        let mut runs: Vec<PathBuf> =
+            fs::read_dir(self.path("home/runs")).expect("runs").map(|entry| entry.expect("an entry").path()).collect();
+        assert_eq!(runs.len(), 1, "{runs:?}");
+        runs.remove(0)
+    }
+
+    /// Numbers of the registered versions.
+    pub(crate) fn versions(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.path("home/registry/listings")) else { return Vec::new() };
+        let mut names: Vec<String> = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Ran {
+    fn of(output: Output, root: &Path) -> Self {
+        let text = |bytes: Vec<u8>| {
+            let text = String::from_utf8(bytes).expect("text");
+            let root = root.canonicalize().expect("a path");
+            mask(&text.replace(&*root.to_string_lossy(), "ROOT").replace(env!("CARGO_BIN_EXE_temper"), "temper"))
+        };
+        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    pub(crate) fn ended_with(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    pub(crate) fn says(self, part: &str) -> Self {
+        let whole = format!("{}\n{}", self.stdout, self.stderr);
+        assert!(whole.contains(part), "no {part:?} in\n{whole}");
+        self
+    }
+}
+
+/// What differs from run to run: the eight digits of a run's folder, which depend on nothing that a reader cares about.
+fn mask(text: &str) -> String {
+    let mut masked = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("listings-") {
+        let (before, after) = rest.split_at(at + "listings-".len());
+        masked.push_str(before);
+        let digits = after.chars().take_while(char::is_ascii_hexdigit).count();
+        masked.push_str(if digits == 8 { "DIGEST" } else { &after[..digits] });
+        rest = &after[digits..];
+    }
+    masked + rest
+}
