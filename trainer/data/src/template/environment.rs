@@ -17,7 +17,7 @@ pub(super) fn new(now: Option<SystemTime>) -> Environment<'static> {
     environment.set_unknown_method_callback(python_methods::call);
     environment.add_function("raise_exception", raise_exception);
     environment.add_function("strftime_now", move |format: &str| strftime(format, now.unwrap_or_else(SystemTime::now)));
-    environment.add_function(generation::FUNCTION, generation::mark);
+    environment.add_filter(generation::FILTER, generation::mark);
     environment.add_filter("tojson", json::to_json);
     environment.add_filter("trim", filters::trim);
     environment.add_filter("string", |value: &Value| python_text::display(value));

@@ -1,17 +1,15 @@
 //! `{% generation %}` blocks: what is inside is what the model says.
 //!
-//! The engine does not know the tag, so it is rewritten (within its line, white-space control and all) to a call block of a function
-//! that puts two marks around the block's text. The marks are Unicode noncharacters, which no text interchange may use; they are taken
-//! out again after rendering, leaving the block's place.
+//! The engine does not know the tag, so it is rewritten (within its line, white-space control and all) to a filter block that puts two
+//! marks around the block's text, with a scope of its own, as transformers' extension has. The marks are Unicode noncharacters, which no
+//! text interchange may use; they are taken out again after rendering, leaving the block's place.
 
 use super::Rendered;
-use minijinja::value::Kwargs;
-use minijinja::{Error, State, Value};
 use regex::Regex;
 use std::sync::LazyLock;
 
-/// The function that a generation block calls.
-pub(super) const FUNCTION: &str = "__generation";
+/// The filter that a generation block goes through.
+pub(super) const FILTER: &str = "__generation";
 
 const OPEN: char = '\u{fdd0}';
 const CLOSE: char = '\u{fdd1}';
@@ -24,22 +22,21 @@ static TAG: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(\{%[-+]?\s*)(end)?generation(\s*[-+]?%\})").expect("a sound pattern")
 });
 
-/// The template with call blocks for generation blocks; `None` if it has none.
+/// The template with filter blocks for generation blocks; `None` if it has none.
 pub(super) fn rewrite(template: &str) -> Option<String> {
     if !TAG.is_match(template) {
         return None;
     }
     let rewritten = TAG.replace_all(template, |tag: &regex::Captures<'_>| match tag.get(2) {
-        None => format!("{}call {FUNCTION}(){}", &tag[1], &tag[3]),
-        Some(_) => format!("{}endcall{}", &tag[1], &tag[3]),
+        None => format!("{}filter {FILTER} %}}{{% with __scope = 0{}", &tag[1], &tag[3]),
+        Some(_) => format!("{}endwith %}}{{% endfilter{}", &tag[1], &tag[3]),
     });
     Some(rewritten.into_owned())
 }
 
-/// The body of the function: the block's text between marks.
-pub(super) fn mark(state: &mut State, arguments: Kwargs) -> Result<String, Error> {
-    let block = arguments.get::<Value>("caller")?.call(state, &[])?;
-    Ok(format!("{OPEN}{block}{CLOSE}"))
+/// The filter: the block's text between marks.
+pub(super) fn mark(block: &str) -> String {
+    format!("{OPEN}{block}{CLOSE}")
 }
 
 /// Whether any text of the messages holds a mark.

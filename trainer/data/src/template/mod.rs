@@ -117,7 +117,7 @@ impl ChatTemplate {
     pub fn render_with_spans(&self, conversation: &Conversation<'_>) -> Result<Rendered, Error> {
         let mut variables: BTreeMap<&str, Value> =
             self.special.0.iter().map(|(name, text)| (name.as_str(), Value::from(text.as_str()))).collect();
-        let messages = Json::Array(conversation.messages.to_vec());
+        let messages = Json::Array(conversation.messages.iter().map(with_reasoning).collect());
         if self.has_generation && generation::collides(&messages) {
             return Err(Error::Template { action: "render", line: None, reason: generation::COLLISION.to_owned() });
         }
@@ -137,6 +137,21 @@ impl ChatTemplate {
     pub fn render_prompt(&self, tokenizer: &Tokenizer, messages: &[Json], tools: Option<&Json>) -> Result<Vec<u32>, Error> {
         let conversation = Conversation { messages, tools, add_generation_prompt: true, extra: BTreeMap::new() };
         tokenizer.encode(&self.render(&conversation)?, false)
+    }
+}
+
+/// A message whose reasoning stands under every name that templates know it by, as transformers passes it on.
+fn with_reasoning(message: &Json) -> Json {
+    let reasoning = ["reasoning_content", "thinking", "reasoning"].iter().find_map(|name| message.get(name).filter(|value| !value.is_null()));
+    match (message, reasoning) {
+        (Json::Object(fields), Some(reasoning)) => {
+            let mut named = serde_json::Map::new();
+            named.insert("thinking".to_owned(), reasoning.clone());
+            named.extend(fields.clone());
+            named.insert("reasoning_content".to_owned(), reasoning.clone());
+            Json::Object(named)
+        }
+        _ => message.clone(),
     }
 }
 
