@@ -108,8 +108,10 @@ impl ModelFolder {
         let mut names = Vec::new();
         for entry in std::fs::read_dir(&self.path).map_err(Error::io("list", &self.path))? {
             let entry = entry.map_err(Error::io("list", &self.path))?;
-            // A name that is not UTF-8 is none of a model's.
-            names.extend(entry.file_name().into_string().ok());
+            // A name that is not UTF-8 is none of a model's, nor is a folder or a link that leads nowhere.
+            if entry.path().is_file() {
+                names.extend(entry.file_name().into_string().ok());
+            }
         }
         names.sort();
         Ok(names)

@@ -16,10 +16,14 @@ pub(crate) fn to_f32(dtype: Dtype, stored: &[u8], out: &mut [f32]) {
     debug_assert_eq!(stored.len() / dtype.block_bytes(), out.len() / dtype.block_elements());
     let wanted = out.len() / ELEMENTS_PER_THREAD;
     let threads = if wanted < 2 { 1 } else { wanted.min(std::thread::available_parallelism().map_or(1, usize::from)) };
+    convert_in_parts(dtype, stored, out, threads);
+}
+
+fn convert_in_parts(dtype: Dtype, stored: &[u8], out: &mut [f32], threads: usize) {
     if threads == 1 {
         return convert(dtype, stored, out);
     }
-    let blocks = (out.len() / dtype.block_elements()).div_ceil(threads);
+    let blocks = (out.len() / dtype.block_elements()).div_ceil(threads).max(1);
     let parts = stored.chunks(blocks * dtype.block_bytes()).zip(out.chunks_mut(blocks * dtype.block_elements()));
     std::thread::scope(|scope| {
         for (stored, out) in parts {

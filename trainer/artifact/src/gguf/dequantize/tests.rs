@@ -43,12 +43,12 @@ fn blocks_are_bit_equal_to_the_reference() {
 #[test]
 fn several_threads_give_what_one_gives() {
     for (dtype, stored, _) in golden() {
-        let blocks = (2 * ELEMENTS_PER_THREAD).div_ceil(dtype.block_elements()) + 1;
-        let stored: Vec<u8> = stored.iter().copied().cycle().take(blocks * dtype.block_bytes()).collect();
-        let mut one = vec![0.0; blocks * dtype.block_elements()];
+        // Not a multiple of the threads.
+        let stored = stored.repeat(7);
+        let mut one = vec![0.0; stored.len() / dtype.block_bytes() * dtype.block_elements()];
         let mut many = one.clone();
         convert(dtype, &stored, &mut one);
-        to_f32(dtype, &stored, &mut many);
+        convert_in_parts(dtype, &stored, &mut many, 5);
         let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
         assert!(bits(&one) == bits(&many), "{}", dtype.name());
     }
