@@ -94,8 +94,7 @@ impl Forecast {
         let situation = plan(&job.validated, &observed, Timestamp::now()).situation;
         let dataset = job.run.prepare_report()?.map(|report| report.counts);
         let parallelism = &job.validated.parallelism;
-        let examples_per_step =
-            (parallelism.micro_batches_per_step * job.validated.hyperparameters.per_device_train_batch_size) as u64;
+        let examples_per_step = (parallelism.micro_batches_per_step * job.validated.hyperparameters.per_device_train_batch_size) as u64;
         let checkpoint = observed.checkpoint.as_ref().map(|checkpoint| checkpoint.step);
         let ranks = parallelism.world_size() as u64;
         Ok(Ok(Self {

@@ -8,8 +8,8 @@ use crate::local::inputs::Digests;
 use crate::local::job::{self, LocalJob};
 use crate::local::volumes::Volumes;
 use crate::manifests;
-use crate::output::format;
 use crate::output::forecast_text;
+use crate::output::format;
 use crate::output::terminal::Terminal;
 use anyhow::Result;
 

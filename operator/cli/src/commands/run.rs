@@ -95,7 +95,8 @@ fn wishes(arguments: &RunArgs) -> Result<Wishes, Stop> {
         .expect
         .as_deref()
         .map(|pattern| {
-            Regex::new(pattern).map_err(|error| Stop::usage(format!("--expect: {error}"), "write a regular expression of Rust's regex crate"))
+            Regex::new(pattern)
+                .map_err(|error| Stop::usage(format!("--expect: {error}"), "write a regular expression of Rust's regex crate"))
         })
         .transpose()?;
     let prompts = match &comparison.compare_prompts {

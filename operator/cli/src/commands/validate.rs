@@ -51,7 +51,8 @@ fn check(manifest: &JobManifest, volumes: &Volumes, arguments: &ValidateArgs, no
             // A manifest is valid without its volumes: it may be meant for a cluster.
             let (absent, wrong): (Vec<_>, Vec<_>) = problems.into_iter().partition(|problem| problem.next_step.starts_with("add --volume"));
             if wrong.is_empty() {
-                not_checked.extend(absent.iter().map(|problem| format!("{}: what {} names: {}", problem.path, problem.value, problem.next_step)));
+                not_checked
+                    .extend(absent.iter().map(|problem| format!("{}: what {} names: {}", problem.path, problem.value, problem.next_step)));
             }
             return Ok(wrong);
         }

@@ -71,7 +71,8 @@ impl Comparison {
         mut on_answer: impl FnMut(u64, u64),
     ) -> Result<Self> {
         let published = job.run.publish_report()?.context("there is no published model to compare")?;
-        let settings = serde_json::to_string(&(prompts, max_new_tokens, &published.digest)).context("cannot express the prompts as JSON")?;
+        let settings =
+            serde_json::to_string(&(prompts, max_new_tokens, &published.digest)).context("cannot express the prompts as JSON")?;
         let key = temper_artifact::digest::bytes(settings.as_bytes());
         if let Ok(Some(known)) = durable::read_json::<Self>(&job.run.comparison())
             && known.key == key
@@ -105,7 +106,8 @@ impl Comparison {
             ArtifactFormat::PeftAdapter => trainer.generate(&request(base, Some(tuned)), &mut counted)?,
             ArtifactFormat::HuggingFace => trainer.generate(&request(tuned, None), &mut counted)?,
         };
-        let rows = before.into_iter().zip(after).map(|(before, after)| Row { prompt: after.prompt, before: before.text, after: after.text });
+        let rows =
+            before.into_iter().zip(after).map(|(before, after)| Row { prompt: after.prompt, before: before.text, after: after.text });
         let comparison = Self { key, rows: rows.collect() };
         durable::write_json(&job.run.comparison(), &comparison)?;
         Ok(comparison)
@@ -119,9 +121,8 @@ impl Comparison {
             .iter()
             .map(|row| JudgedRow { row: row.clone(), before_matches: verdict(&row.before), after_matches: verdict(&row.after) })
             .collect();
-        let count = |matches: fn(&JudgedRow) -> Option<bool>| {
-            expect.map(|_| answers.iter().filter(|answer| matches(answer) == Some(true)).count())
-        };
+        let count =
+            |matches: fn(&JudgedRow) -> Option<bool>| expect.map(|_| answers.iter().filter(|answer| matches(answer) == Some(true)).count());
         Judged {
             expect: expect.map(|pattern| pattern.as_str().to_owned()),
             prompts: answers.len(),

@@ -274,7 +274,8 @@ impl<'a> Executor<'a> {
         match (&mut self.stage, self.interrupts) {
             (Some(stage), 1) => {
                 stage.terminate_patiently();
-                let what = if self.live.running.is_some_and(|(stage, _)| stage == Stage::Train) { "saving a checkpoint" } else { "stopping" };
+                let what =
+                    if self.live.running.is_some_and(|(stage, _)| stage == Stage::Train) { "saving a checkpoint" } else { "stopping" };
                 self.progress.say(&format!("{what}; press Ctrl-C again to stop at once"));
             }
             (Some(stage), _) => stage.kill(),
@@ -288,9 +289,8 @@ impl<'a> Executor<'a> {
         self.progress.finish();
         let (node, status) = run.first_failure();
         let code = last_words::code(status);
-        let words = (!status.success()).then(|| {
-            last_words::read(&self.job.run.last_words(stage, attempt, node), status, &self.job.run.log(stage, attempt, node))
-        });
+        let words = (!status.success())
+            .then(|| last_words::read(&self.job.run.last_words(stage, attempt, node), status, &self.job.run.log(stage, attempt, node)));
         let ended = RecordedEnd { at: Timestamp::now(), code, signalled: status.code().is_none(), message: words };
         if let Some(record) = self.state.records_mut(stage).get_mut(usize::try_from(attempt)?) {
             record.ended = Some(ended);

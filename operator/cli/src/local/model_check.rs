@@ -22,7 +22,12 @@ pub struct ModelCheck {
 /// Reads the base model's headers; a problem names the manifest's field.
 pub fn check(config: &TrainerConfig) -> Result<ModelCheck, Problem> {
     let unreadable = |error: temper_artifact::Error| {
-        Problem::new("spec.baseModel.storageUri", &config.base_model.uri, error.to_string(), "use a model folder or GGUF file that this version reads")
+        Problem::new(
+            "spec.baseModel.storageUri",
+            &config.base_model.uri,
+            error.to_string(),
+            "use a model folder or GGUF file that this version reads",
+        )
     };
     let source = ModelSource::open(&config.base_model.path).map_err(unreadable)?;
     let unfit = |error: temper_artifact::Error| match &config.method {

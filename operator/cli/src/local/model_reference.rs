@@ -98,7 +98,7 @@ pub fn processors() -> usize {
 /// The chat template that the command line gives.
 pub fn chat_template(arguments: &ModelArgs) -> Result<ChatTemplate, Stop> {
     let Some(path) = &arguments.chat_template else { return Ok(ChatTemplate::TokenizerDefault) };
-    input::read_text(path)
-        .map(ChatTemplate::Inline)
-        .map_err(|error| Stop::invalid(format!("--chat-template: cannot read {}: {error}", path.display()), "give a file with a Jinja template"))
+    input::read_text(path).map(ChatTemplate::Inline).map_err(|error| {
+        Stop::invalid(format!("--chat-template: cannot read {}: {error}", path.display()), "give a file with a Jinja template")
+    })
 }

@@ -216,7 +216,8 @@ mod tests {
     #[test]
     fn dropping_kills() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (running, receiver) = shell(folder.path(), r#"trap '' TERM; echo '{"event":"warning","message":"deaf"}'; sleep 1000 & sleep 1000"#);
+        let (running, receiver) =
+            shell(folder.path(), r#"trap '' TERM; echo '{"event":"warning","message":"deaf"}'; sleep 1000 & sleep 1000"#);
         let Message::Event { .. } = next(&receiver) else { panic!("no event") };
         running.terminate();
         drop(running);

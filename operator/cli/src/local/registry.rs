@@ -124,7 +124,9 @@ impl Registry {
             None => (reference, None),
         };
         if model.is_empty() || model.contains(['.', '/', '\\']) {
-            return Err(Stop::usage(format!("--model registry:{reference}: not a name"), "write registry:NAME or registry:NAME/VERSION").into());
+            return Err(
+                Stop::usage(format!("--model registry:{reference}: not a name"), "write registry:NAME or registry:NAME/VERSION").into()
+            );
         }
         let mut entries = self.versions(model)?;
         let known: Vec<String> = entries.iter().map(|entry| entry.version.spec.version.to_string()).collect();

@@ -78,11 +78,7 @@ impl Progress for Bars {
             }
             Event::Started { resumed_from_step, total_steps, .. } => {
                 self.pace = Pace::start(*resumed_from_step, *total_steps);
-                self.measured(
-                    *total_steps,
-                    "{spinner:.cyan} {prefix:.bold} {bar:30.cyan/dim} step {pos}/{len}  {msg}",
-                    *resumed_from_step,
-                );
+                self.measured(*total_steps, "{spinner:.cyan} {prefix:.bold} {bar:30.cyan/dim} step {pos}/{len}  {msg}", *resumed_from_step);
             }
             Event::Step(step) => {
                 self.pace.record(step);

@@ -10,12 +10,7 @@ pub fn text(forecast: &Forecast, terminal: Terminal) -> String {
     let mut stages = table::with_header(&["Stage", "State", "Processes", "What"]);
     for stage in &forecast.stages {
         let processes = if stage.processes == 0 { "-".to_owned() } else { stage.processes.to_string() };
-        stages.add_row([
-            table::text_cell(&stage.name),
-            table::text_cell(&stage.state),
-            number(processes),
-            table::text_cell(&stage.action),
-        ]);
+        stages.add_row([table::text_cell(&stage.name), table::text_cell(&stage.state), number(processes), table::text_cell(&stage.action)]);
     }
     let model = &forecast.model;
     let mut facts = table::of_facts();

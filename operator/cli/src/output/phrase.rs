@@ -39,13 +39,15 @@ pub fn sentence(event: &Event) -> Option<String> {
             grouped(parameters.trainable),
             grouped(parameters.total),
             parameters.trainable_percent(),
-            if *resumed_from_step > 0 { format!(", from step {resumed_from_step} of {total_steps}") } else { format!(", {total_steps} steps") },
+            if *resumed_from_step > 0 {
+                format!(", from step {resumed_from_step} of {total_steps}")
+            } else {
+                format!(", {total_steps} steps")
+            },
         )),
-        Event::Evaluated { step, validation_loss, .. } => Some(format!(
-            "step {step}: held-out loss {} (perplexity {})",
-            measure(*validation_loss),
-            measure(validation_loss.exp()),
-        )),
+        Event::Evaluated { step, validation_loss, .. } => {
+            Some(format!("step {step}: held-out loss {} (perplexity {})", measure(*validation_loss), measure(validation_loss.exp()),))
+        }
         Event::Restarting { generation, reason } => Some(format!("restarting the ranks (restart {generation}): {reason}")),
         Event::Warning { message } => Some(format!("warning: {message}")),
         Event::Finished { step, reason } if reason == "earlyStopping" => {

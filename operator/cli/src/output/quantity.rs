@@ -58,14 +58,23 @@ pub fn measure(value: f64) -> String {
     }
 }
 
+/// A figure that may be a count: whole numbers without decimals.
+pub fn figure(value: f64) -> String {
+    if value.is_finite() && value.fract() == 0.0 && value.abs() < 1e9 { format!("{value:.0}") } else { measure(value) }
+}
+
 /// The change from `before` to `after` in percent, signed.
 pub fn change(before: f64, after: f64) -> String {
-    if before == 0.0 || !before.is_finite() || !after.is_finite() { "-".to_owned() } else { format!("{:+.1}%", 100.0 * (after - before) / before) }
+    if before == 0.0 || !before.is_finite() || !after.is_finite() {
+        "-".to_owned()
+    } else {
+        format!("{:+.1}%", 100.0 * (after - before) / before)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, change, duration, grouped, measure};
+    use super::{bytes, change, duration, figure, grouped, measure};
 
     #[test]
     fn numbers_are_grouped() {
@@ -86,6 +95,7 @@ mod tests {
     #[test]
     fn measures_keep_what_a_run_can_tell() {
         assert_eq!([measure(1.23456), measure(12.3456), measure(345.67), measure(1_234_567.0)], ["1.2346", "12.35", "345.7", "1.235e6"]);
+        assert_eq!([figure(8.0), figure(0.63212)], ["8", "0.6321"]);
         assert_eq!([change(10.0, 4.0), change(4.0, 5.0), change(0.0, 1.0)], ["-60.0%", "+25.0%", "-"]);
     }
 }

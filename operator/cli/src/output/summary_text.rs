@@ -1,6 +1,6 @@
 //! A finished run as tables for people.
 
-use crate::output::quantity::{bytes, change, duration, grouped, measure};
+use crate::output::quantity::{bytes, change, duration, figure, grouped, measure};
 use crate::output::table::{self, number};
 use crate::output::terminal::Terminal;
 use crate::summary::Summary;
@@ -14,7 +14,7 @@ pub fn text(summary: &Summary, terminal: Terminal) -> String {
     text.push_str(&facts(summary));
     text.push_str(&places(summary));
     for verdict in &summary.requirements {
-        let value = verdict.value.map_or_else(|| "not measured".to_owned(), measure);
+        let value = verdict.value.map_or_else(|| "not measured".to_owned(), figure);
         text.push_str(&format!("{} --require {}: {value}\n", if verdict.met { "met:   " } else { "MISSED:" }, verdict.condition));
     }
     if !summary.next.is_empty() {

@@ -1,0 +1,126 @@
+//! Every command's output, and what each says of mistakes.
+
+mod support;
+
+use support::Setting;
+
+#[test]
+fn help_shows_examples_and_exit_codes() {
+    let setting = Setting::new();
+    insta::assert_snapshot!("help", setting.temper(&["--help"]).ended_with(0).stdout);
+    insta::assert_snapshot!("help_run", setting.temper(&["run", "--help"]).ended_with(0).stdout);
+    for command in ["validate", "plan", "generate", "evaluate", "completion"] {
+        setting.temper(&[command, "--help"]).ended_with(0).says("Examples:");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_a_usage_error() {
+    let setting = Setting::new();
+    setting.temper(&[]).ended_with(2);
+    setting.temper(&["run"]).ended_with(2).says("--filename");
+    setting.temper(&["run", "-f", "job.yaml", "--volume", "models"]).ended_with(2).says("NAME=FOLDER");
+    setting.run(&["--require", "loss<1"]).ended_with(2).says("perplexityDrop");
+    setting.run(&["--compare-prompts", "prompts.jsonl", "--expect", "("]).ended_with(2).says("--expect");
+    setting.run(&["--trainer", "nowhere"]).ended_with(2).says("nowhere");
+    assert!(setting.stages().is_empty(), "nothing is started");
+}
+
+#[test]
+fn completion_knows_the_commands() {
+    let setting = Setting::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        setting.temper(&["completion", shell]).ended_with(0).says("generate").says("compare-prompts");
+    }
+}
+
+#[test]
+fn version_names_both_programs() {
+    let setting = Setting::new();
+    setting.temper(&["version"]).ended_with(0).says("(temper.dev/v1alpha1)").says("temper-trainer 9.9.9");
+    std::fs::remove_file(setting.path("trainer/temper-trainer")).expect("removed");
+    setting.temper(&["version", "-o", "json"]).ended_with(0).says("\"trainerPath\": null");
+}
+
+#[test]
+fn validate_lists_all_problems_with_lines() {
+    let setting = Setting::new();
+    setting.edit("format: messages", "format: chat");
+    setting.edit("maxSteps: 4", "maxstep: 4");
+    let ran = setting.temper(&["validate", "-f", "job.yaml", "-f", "missing.yaml"]).ended_with(3);
+    insta::assert_snapshot!("validate_problems", ran.stdout);
+    let json: serde_json::Value =
+        serde_json::from_str(&setting.temper(&["validate", "-f", "job.yaml", "-o", "json"]).ended_with(3).stdout).expect("JSON");
+    assert_eq!((&json["valid"], json["problems"].as_array().map(Vec::len)), (&false.into(), Some(2)));
+    setting.run(&[]).ended_with(3).says("error: 2 problems in the manifests").says("job.yaml:9");
+}
+
+#[test]
+fn validate_without_volumes_says_what_it_did_not_check() {
+    let setting = Setting::new();
+    let ran = setting.temper(&["validate", "-f", "job.yaml"]).ended_with(0);
+    insta::assert_snapshot!("validate_without_volumes", ran.stdout);
+    setting.temper(&["run", "-f", "job.yaml"]).ended_with(3).says("add --volume models=FOLDER").says("add --volume data=FOLDER");
+}
+
+#[test]
+fn validate_and_plan_look_at_the_model() {
+    let setting = Setting::new();
+    let on = |command| setting.temper(&[command, "-f", "job.yaml", "--volume", "models=models", "--volume", "data=data"]);
+    on("validate").ended_with(3).says("spec.baseModel.storageUri").says("base.gguf");
+    on("plan").ended_with(3).says("spec.baseModel.storageUri");
+    setting.with_a_model();
+    on("validate").ended_with(0).says("listings is valid");
+    insta::assert_snapshot!("plan", on("plan").ended_with(0).stdout);
+    setting.edit("all-linear", "q_prjo");
+    on("validate").ended_with(3).says("spec.method.lora.targetModules").says("q_prjo").says("q_proj");
+}
+
+#[test]
+fn plan_knows_the_state_of_the_run() {
+    let setting = Setting::new();
+    setting.with_a_model();
+    let plan = |more: &[&str]| {
+        setting.temper(&[&["plan", "-f", "job.yaml", "--volume", "models=models", "--volume", "data=data"], more].concat()).ended_with(0)
+    };
+    plan(&[]).says("would start from the beginning").says("version 1 of listings");
+    setting.misbehave("interrupt-in-train", "");
+    setting.run(&[]).ended_with(130);
+    plan(&[]).says("would continue at step 3").says("1,800 rows trained on");
+    setting.run(&[]).ended_with(0);
+    plan(&["-o", "yaml"]).says("situation: \"complete: nothing to do\"");
+}
+
+#[test]
+fn generate_answers_from_a_registered_version() {
+    let setting = Setting::new();
+    setting.run(&[]).ended_with(0);
+    let ran = setting.temper(&["generate", "--model", "registry:listings", "--prompt", "One", "--prompts", "prompts.jsonl"]).ended_with(0);
+    insta::assert_snapshot!("generate", ran.stdout);
+    let one = setting.temper(&["generate", "--model", "models/base.gguf", "--prompt", "One"]).ended_with(0);
+    assert_eq!(one.stdout, "Sure, here is one.\n");
+    setting.temper(&["generate", "--model", "registry:listings/1", "--prompt", "One", "-o", "json"]).ended_with(0).says("\"tokenIds\": [");
+    setting.temper(&["generate", "--model", "registry:listings/2", "--prompt", "One"]).ended_with(3).says("its versions are 1");
+    setting.temper(&["generate", "--model", "nowhere.gguf", "--prompt", "One"]).ended_with(3).says("nowhere.gguf");
+}
+
+#[test]
+fn the_base_model_of_a_registered_adapter_may_have_moved() {
+    let setting = Setting::new();
+    setting.run(&[]).ended_with(0);
+    std::fs::rename(setting.path("models/base.gguf"), setting.path("data/base.gguf")).expect("moved");
+    let generate = ["generate", "--model", "registry:listings", "--prompt", "One"];
+    setting.temper(&generate).ended_with(3).says("--base-model");
+    setting.temper(&[&generate[..], &["--base-model", "data/base.gguf"]].concat()).ended_with(0);
+}
+
+#[test]
+fn evaluate_shows_loss_and_perplexity() {
+    let setting = Setting::new();
+    let evaluate = ["evaluate", "--model", "models/base.gguf", "--data", "data/rows.jsonl"];
+    insta::assert_snapshot!("evaluate", setting.temper(&evaluate).ended_with(0).stdout);
+    setting.temper(&[&evaluate[..], &["-o", "json"]].concat()).ended_with(0).says("\"loss\": 0.5");
+    setting.misbehave("fail-evaluate", "10\n");
+    setting.temper(&evaluate).ended_with(3).says("temper-trainer evaluate: made to fail").says("next: look at the test");
+    setting.temper(&["evaluate", "--model", "models/base.gguf", "--data", "none.jsonl"]).ended_with(3).says("--data");
+}
