@@ -25,7 +25,8 @@ const NAME: &str = "fused_adamw_";
 /// One step in place: updates `parameter` and both moments from `gradient`.
 ///
 /// All four are contiguous fp32 of one shape, or views of flat tensors: call it once for each region that has its own weight
-/// decay. `step` counts from 1 and corrects the moments' bias. The kernel keeps `step` in fp32, exact up to 2^24 steps. The gradient is read, not cleared.
+/// decay. `step` counts from 1 and corrects the moments' bias; the kernel takes it in fp32, exact up to 2^24. The gradient is
+/// read, not cleared.
 pub fn fused_adamw_(
     numbers: &Adamw,
     step: u32,

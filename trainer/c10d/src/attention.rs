@@ -27,8 +27,9 @@ const BACKWARD: &str = "flash_attention_cpu_backward";
 
 /// `softmax(scale * query @ keyᵀ + mask) @ value`.
 ///
-/// `query` is `[B, H, T, D]`, `key` and `value` are `[B, G, S, D]`, all of one dtype (fp32, fp64, bf16 or fp16) and on the CPU. Strided views
-/// are read in place as long as D is the innermost dimension with stride 1, as in `[T, heads * D]` seen as `[B, heads, T, D]`.
+/// `query` is `[B, H, T, D]`, `key` and `value` are `[B, G, S, D]`, all on the CPU and of one dtype: fp32, fp64, bf16 or fp16.
+/// Strided views are read in place as long as D is innermost with stride 1, as in `[B, T, heads * D]` seen as
+/// `[B, heads, T, D]`.
 /// With `is_causal`, position t sees keys 0 to t. `mask`, if given, is `[T, S]` or broadcasts to `[B, H, T, S]`: booleans
 /// (true = visible) or numbers of the query's dtype to add; it excludes `is_causal`. `scale` is usually `1 / sqrt(D)`.
 pub fn flash_attention_cpu(

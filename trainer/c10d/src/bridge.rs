@@ -113,6 +113,7 @@ pub(crate) mod ffi {
         fn all_gather(self: &Backend, output: &Tensor, input: &Tensor) -> Result<UniquePtr<Collective>>;
         fn barrier(self: &Backend) -> Result<UniquePtr<Collective>>;
         fn abort(self: &Backend) -> Result<()>;
+        fn shutdown(self: &Backend) -> Result<()>;
 
         type Collective;
         fn wait(self: &Collective, timeout_ms: i64) -> Result<()>;

@@ -12,10 +12,10 @@ use std::sync::{Mutex, PoisonError};
 
 /// Calls `body` on disjoint ranges that together cover `0..length`, on libtorch's intra-op threads.
 ///
-/// Each range but the last has the same length and none is split below `grain` items. Which ranges there are depends on
-/// `length`, `grain` and the number of threads, never on timing, so a body that writes only what its range covers gives the same bits
-/// every time. A call from inside another parallel loop runs on the caller's thread alone. A panic in `body` is raised again
-/// here, once every thread has finished.
+/// There are as many ranges as threads, but no more than `length / grain`, rounded up; all but the last have one length.
+/// They depend on `length`, `grain` and the number of threads, never on timing, so a body that writes only what its range covers
+/// gives the same bits every time. A call from inside another parallel loop runs on the caller's thread alone. A panic in
+/// `body` is raised again here, once every thread has finished.
 ///
 /// `body` must not run tensor operations: libtorch's thread-local settings are the caller's, not the pool's. Take slices or
 /// pointers to the data beforehand.
@@ -33,6 +33,11 @@ pub(crate) struct RangeTask<'a> {
     body: &'a (dyn Fn(Range<usize>) + Sync),
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
+
+const _: () = {
+    const fn shared_between_threads<T: Sync>() {}
+    shared_between_threads::<RangeTask<'_>>();
+};
 
 impl RangeTask<'_> {
     /// Runs the body on one range and keeps its panic: unwinding must not enter C++.

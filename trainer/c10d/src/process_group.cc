@@ -78,6 +78,10 @@ void Backend::abort() const {
   backend->abort();
 }
 
+void Backend::shutdown() const {
+  backend->shutdown();
+}
+
 std::unique_ptr<Backend> make_gloo(const StoreClient& store, std::int32_t rank, std::int32_t size,
                                    std::int64_t timeout_ms, rust::Str interfaces, rust::Str address) {
   const bool lazy = false;  // connect to every peer now, so that a missing one is an error here

@@ -27,6 +27,8 @@ struct Backend {
   std::unique_ptr<Collective> all_gather(const Tensor& output, const Tensor& input) const;
   std::unique_ptr<Collective> barrier() const;
   void abort() const;
+  // Ends an idle group in good order. Gloo has nothing to do; NCCL frees its communicators.
+  void shutdown() const;
 };
 
 // Gloo on the named network interfaces (comma-separated) or, without any, on the interface of a local address.

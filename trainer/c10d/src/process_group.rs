@@ -48,7 +48,8 @@ impl ProcessGroup {
 
     /// Joins a group of `size` ranks, each with a GPU of its own, for tensors on `Device::Cuda(device)`.
     ///
-    /// NCCL itself connects at the first collective. `timeout` is also the longest that a collective may take before [`Work::wait`] gives up.
+    /// NCCL itself connects at the first collective. [`Work::wait`] blocks until the GPU has finished, and reports what went wrong;
+    /// after an error, [`ProcessGroup::abort`] frees the GPU from a collective that still waits for the lost peer.
     #[cfg(feature = "cuda")]
     pub fn nccl(store: &Store, prefix: &str, rank: usize, size: usize, timeout: Duration, device: usize) -> Result<Self, Error> {
         let index = int("device", device)?;
@@ -137,11 +138,11 @@ impl ProcessGroup {
         if self.store.add("finished", 1)? == self.size as i64 {
             self.store.set("all_finished", b"1")?;
         }
-        self.store.wait(&["all_finished"], timeout)
+        self.store.wait(&["all_finished"], timeout)?;
+        self.backend.shutdown().map_err(|exception| Error::from_local_exception("shutdown", &exception))
     }
 
-    /// Closes all connections at once: the peers' collectives fail without waiting for their deadline. This rank's collectives under way
-    /// fail too, those of Gloo at the latest when their timeout passes.
+    /// Closes all connections at once: collectives under way fail, here and on every peer, without waiting for a deadline.
     pub fn abort(&self) -> Result<(), Error> {
         self.backend.abort().map_err(|exception| Error::from_local_exception("abort", &exception))
     }

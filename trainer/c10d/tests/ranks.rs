@@ -185,6 +185,18 @@ fn abort_frees_the_peer_at_once() {
 }
 
 #[test]
+fn abort_ends_this_ranks_own_collectives_too() {
+    let store = Store::host(0, LONG).unwrap();
+    let (one, _other) = pair(&store, LONG);
+    let began = Instant::now();
+    let work = one.all_reduce_sum(&values(0, 10)).unwrap();
+    one.abort().unwrap();
+    let error = work.wait(LONG).unwrap_err();
+    assert!(matches!(error, Error::PeerLost { .. }), "{error:?}");
+    assert!(began.elapsed() < LONG / 2);
+}
+
+#[test]
 fn wrong_arguments_are_refused() {
     let store = Store::host(0, LONG).unwrap();
     assert!(matches!(ProcessGroup::gloo(&store, "x", 2, 2, LONG), Err(Error::Argument { argument: "rank", .. })));
