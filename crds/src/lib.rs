@@ -5,6 +5,8 @@
 
 // `KubeSchema` expands to a copy of each struct inside a function, with the visibility of the original.
 #![allow(unreachable_pub)]
+// Printer columns repeat `type_`, which Clippy takes for a repeated attribute.
+#![allow(clippy::duplicated_attributes)]
 
 pub mod condition;
 pub mod crd;

@@ -13,7 +13,6 @@ mod tree;
 use crate::{API_VERSION, FineTuneJob, ModelVersion, crd};
 pub use nearest::nearest;
 pub use problem::{ParseError, Problem};
-use serde_json::Value;
 use std::collections::BTreeMap;
 use tree::{Node, Tree};
 
@@ -95,12 +94,11 @@ fn one(document: &Node) -> Result<Manifest, Vec<Problem>> {
     if let Some(found) = wrong_text(document, "apiVersion", &[API_VERSION]) {
         return Err(vec![found]);
     }
-    let kinds: [(&str, fn() -> Value); 2] = [("FineTuneJob", crd::fine_tune_job), ("ModelVersion", crd::model_version)];
-    if let Some(found) = wrong_text(document, "kind", &kinds.map(|(kind, _)| kind)) {
+    if let Some(found) = wrong_text(document, "kind", &["FineTuneJob", "ModelVersion"]) {
         return Err(vec![found]);
     }
     let kind = document.value.get("kind").and_then(|node| node.value.text()).unwrap_or_default();
-    let definition = kinds.iter().find(|(name, _)| *name == kind).map(|(_, crd)| crd()).unwrap_or_default();
+    let definition = if kind == "ModelVersion" { crd::model_version() } else { crd::fine_tune_job() };
     let problems = check::check(document, crd::schema(&definition));
     if !problems.is_empty() {
         return Err(problems);

@@ -14,7 +14,7 @@ use crate::stall_policy::stalled_at;
 use crate::status;
 use crate::ttl_policy;
 use crate::validated::ValidatedFineTuneJob;
-use temper_crds::condition::{ConditionStatus, FAILED, reason};
+use temper_crds::condition::{COMPLETE, reason};
 use temper_crds::{FineTuneJobStatus, Timestamp};
 
 /// What is to be done, and what is to be told.
@@ -97,7 +97,7 @@ pub fn plan(job: &ValidatedFineTuneJob, observed: &Observed, now: Timestamp) -> 
     let situation = situation(job, observed, now, &mut wake_at);
     let mut intents: Vec<Intent> = intent(job, observed, &situation).into_iter().collect();
     let status = status::status(job, observed, &situation, now);
-    if let Some(finished_at) = status::finished_at(&status) {
+    if let Some(finished_at) = status::finished(&status).map(|condition| condition.last_transition_time.0) {
         match ttl_policy::decide(finished_at, job.ttl_seconds_after_finished, observed.freed, now) {
             ttl_policy::Decision::Keep => {}
             ttl_policy::Decision::Free => intents.push(Intent::FreeFinished),
@@ -116,8 +116,8 @@ impl WakeAt {
 }
 
 fn situation(job: &ValidatedFineTuneJob, observed: &Observed, now: Timestamp, wake_at: &mut WakeAt) -> Situation {
-    if let Some(failed) = already_failed(observed) {
-        return failed;
+    if let Some(finished) = already_finished(observed) {
+        return finished;
     }
     if observed.prepare.iter().all(|attempt| attempt.report().is_none()) {
         return staged(Stage::Prepare, &observed.prepare.iter().collect::<Vec<_>>(), job, observed, now, wake_at);
@@ -139,14 +139,15 @@ fn situation(job: &ValidatedFineTuneJob, observed: &Observed, now: Timestamp, wa
     }
 }
 
-/// The failure that an earlier plan found, unless a person asked for another try since.
-fn already_failed(observed: &Observed) -> Option<Situation> {
-    let failed =
-        observed.status.conditions.iter().find(|condition| condition.type_ == FAILED && condition.status == ConditionStatus::True)?;
-    if observed.retried_at.is_some_and(|retried_at| failed.last_transition_time.0 <= retried_at) {
-        return None;
+/// The end that an earlier plan found; the facts that it came from may have been freed since. A person may ask for another try of a job
+/// that failed, not of one that is complete.
+fn already_finished(observed: &Observed) -> Option<Situation> {
+    let condition = status::finished(&observed.status)?;
+    if condition.type_ == COMPLETE {
+        return Some(Situation::Complete);
     }
-    Some(Situation::Failed { reason: failed.reason.clone(), message: failed.message.clone() })
+    let again = observed.retried_at.is_some_and(|retried_at| condition.last_transition_time.0 <= retried_at);
+    (!again).then(|| Situation::Failed { reason: condition.reason.clone(), message: condition.message.clone() })
 }
 
 /// The situation of a job whose stage is not done.

@@ -8,7 +8,7 @@ use crate::plan::Situation;
 use crate::progress;
 use crate::restart_policy::meaning;
 use crate::validated::ValidatedFineTuneJob;
-use temper_crds::condition::{COMPLETE, ConditionStatus, FAILED};
+use temper_crds::condition::{COMPLETE, Condition, ConditionStatus, FAILED};
 use temper_crds::finetunejob::status::{CheckpointStatus, DatasetCounts, LastFailure, ModelVersionReference, Parameters};
 use temper_crds::{Decimal, FineTuneJobStatus, Timestamp};
 
@@ -16,6 +16,12 @@ use temper_crds::{Decimal, FineTuneJobStatus, Timestamp};
 pub(crate) fn status(job: &ValidatedFineTuneJob, observed: &Observed, situation: &Situation, now: Timestamp) -> FineTuneJobStatus {
     let mut status = observed.status.clone();
     status.observed_generation = job.generation.or(status.observed_generation);
+    let was_finished = finished(&observed.status).is_some();
+    if was_finished && matches!(situation, Situation::Complete | Situation::Failed { .. }) {
+        // The facts may have been freed since, so what they said is kept; only the generation may be newer.
+        status.conditions.iter_mut().for_each(|condition| condition.observed_generation = job.generation.or(condition.observed_generation));
+        return status;
+    }
     status.conditions = conditions::merged(&observed.status.conditions, conditions::of(job, observed, situation), job.generation, now);
     status.attempt = match situation {
         Situation::Working { stage: Stage::Train, attempt } => Some(*attempt),
@@ -55,11 +61,10 @@ pub(crate) fn status(job: &ValidatedFineTuneJob, observed: &Observed, situation:
     status
 }
 
-/// When the job finished, as its conditions have it.
-pub(crate) fn finished_at(status: &FineTuneJobStatus) -> Option<Timestamp> {
+/// The condition that says that the job is finished, if it is.
+pub(crate) fn finished(status: &FineTuneJobStatus) -> Option<&Condition> {
     let finished = |type_: &str| type_ == COMPLETE || type_ == FAILED;
-    let condition = status.conditions.iter().find(|condition| finished(&condition.type_) && condition.status == ConditionStatus::True)?;
-    Some(condition.last_transition_time.0)
+    status.conditions.iter().find(|condition| finished(&condition.type_) && condition.status == ConditionStatus::True)
 }
 
 /// Restarts that were made after failures: in place, and attempts that followed a failed one.

@@ -81,8 +81,12 @@ proptest! {
         let mut world = World::new(job(&spec));
         check(&world)?;
         for fate in fates {
+            let before = world.last.outcome();
             world.suffer(fate);
             check(&world)?;
+            if before == Some(Outcome::Complete) || (before.is_some() && world.observed.retried_at.is_none()) {
+                prop_assert_eq!(world.last.outcome(), before, "what is finished stays so");
+            }
         }
         // From here on nothing goes wrong any more: the job must come to an end.
         world.suffer(Fate::Suspend(false));

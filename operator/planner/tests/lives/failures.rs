@@ -1,10 +1,10 @@
 //! Lives with failures: restarts, their limit, and what is never tried again.
 
-use crate::world::Fate::{Done, Ends, Registers, RestartedInPlace, Retried, Saved, Step, Wake};
+use crate::world::Fate::{Done, Ends, Registers, RestartedInPlace, Retried, Saved, Step, Suspend, Wake};
 use crate::world::{World, job, life};
 use serde_json::json;
 use temper_planner::Cause::{Exited, Interrupted, OutOfMemory, Signalled};
-use temper_planner::{Outcome, Situation};
+use temper_planner::{Intent, Outcome, Situation};
 
 /// The transcript from the first training attempt on.
 fn training(transcript: &[String]) -> &[String] {
@@ -89,6 +89,13 @@ fn in_place_restarts_draw_on_the_same_budget() {
 }
 
 #[test]
+fn an_attempts_own_restarts_do_not_change_what_it_was_given() {
+    let mut world = World::new(job(&json!({})));
+    world.suffer_all(&[Done, Step(1), RestartedInPlace, RestartedInPlace]);
+    assert!(matches!(world.last.intents[..], [Intent::EnsureTrainers { attempt: 0, restarts_left: 3, .. }]), "{:?}", world.last.intents);
+}
+
+#[test]
 fn wrong_input_and_divergence_end_the_job_at_once() {
     for (code, reason) in [(10, "InvalidInput"), (11, "Diverged"), (15, "RestartsExhausted"), (2, "VersionSkew")] {
         let transcript = life(json!({}), &[Done, Ends(Exited(code)), Wake, Wake]);
@@ -126,8 +133,10 @@ fn a_failed_job_stays_failed_until_a_person_asks_for_another_try() {
     let mut world = World::new(job(&json!({ "failurePolicy": { "maxRestarts": 0 } })));
     world.suffer_all(&[Done, Saved(20), Ends(Exited(1)), Wake]);
     assert_eq!(world.last.outcome(), Some(Outcome::Failed));
-    world.suffer(Done);
-    assert_eq!(world.last.outcome(), Some(Outcome::Failed));
+    for later in [Done, Suspend(true), Suspend(false), Wake] {
+        world.suffer(later);
+        assert_eq!(world.last.outcome(), Some(Outcome::Failed), "{later:?}");
+    }
     world.suffer(Retried);
     assert_eq!(world.transcript.last().map(String::as_str), Some("40s train 1 on 1x1 from step 20, 0 restarts left"));
     world.suffer_all(&[Done, Done, Registers(true)]);

@@ -1,9 +1,11 @@
 //! Lives without a failure.
 
-use crate::world::Fate::{Done, Registers, Saved, Step, Wake};
+use crate::world::Fate::{Done, Ends, Registers, Saved, Step, Suspend, Wake};
 use crate::world::{World, job, life};
 use serde_json::json;
-use temper_crds::condition::{COMPLETE, ConditionStatus, DATA_READY, MODEL_REGISTERED, READY, RECONCILING, RUNNING, STALLED};
+use temper_crds::condition::{COMPLETE, ConditionStatus, DATA_READY, MODEL_REGISTERED, READY, RECONCILING, RUNNING, STALLED, SUSPENDED};
+use temper_planner::Cause::Exited;
+use temper_planner::Observed;
 
 #[test]
 fn a_job_is_prepared_trained_published_and_registered() {
@@ -38,6 +40,17 @@ fn what_a_finished_job_holds_is_freed_when_its_time_has_come_and_not_again() {
 }
 
 #[test]
+fn a_finished_job_whose_objects_are_gone_stays_as_it_was() {
+    let mut world = World::new(job(&json!({ "ttlSecondsAfterFinished": 0 })));
+    world.suffer_all(&[Done, Saved(60), Done, Done, Registers(true)]);
+    let before = world.last.clone();
+    assert!(world.observed.freed);
+    world.observed = Observed { status: before.status.clone(), freed: true, ..Observed::default() };
+    world.suffer(Wake);
+    assert_eq!(world.last, before);
+}
+
+#[test]
 fn the_status_tells_how_far_the_job_is() {
     let mut world = World::new(job(&json!({})));
     world.suffer_all(&[Done, Saved(20)]);
@@ -61,7 +74,9 @@ fn conditions_are_those_of_kstatus() {
     assert_eq!(holding(&world), [RECONCILING]);
     world.suffer(Done);
     assert_eq!(holding(&world), [RECONCILING, DATA_READY, RUNNING]);
-    world.suffer_all(&[Done, Done]);
+    world.suffer_all(&[Suspend(true), Ends(Exited(143))]);
+    assert_eq!(holding(&world), [DATA_READY, SUSPENDED]);
+    world.suffer_all(&[Suspend(false), Wake, Done, Done]);
     assert_eq!(holding(&world), [RECONCILING, DATA_READY]);
     world.suffer(Registers(true));
     assert_eq!(holding(&world), [READY, DATA_READY, COMPLETE, MODEL_REGISTERED]);
