@@ -3,6 +3,7 @@
 use crate::local::durable;
 use crate::local::home::Home;
 use crate::local::job::LocalJob;
+use crate::local::machine;
 use crate::local::model_check;
 use crate::local::observe::{Live, observe};
 use crate::local::registry::Registry;
@@ -58,9 +59,9 @@ pub struct StageForecast {
 pub struct ModelForecast {
     /// The architecture.
     pub family: String,
-    /// Parameters and how many are trained.
+    /// Parameters, adapters included, and how many are trained.
     pub parameters: Parameters,
-    /// Linear modules that get an adapter.
+    /// Linear modules that get an adapter; 0 with full fine-tuning.
     pub adapted_modules: usize,
     /// Estimated peak memory of one rank, in bytes.
     pub memory_bytes_per_rank: u64,
@@ -68,6 +69,8 @@ pub struct ModelForecast {
     pub memory_bytes: MemoryForecast,
     /// Estimated peak memory of all ranks on this machine, in bytes.
     pub memory_bytes_total: u64,
+    /// What this machine could give to processes at the moment, in bytes, where it can be told.
+    pub memory_bytes_available: Option<u64>,
 }
 
 /// Memory of one rank by purpose, in bytes.
@@ -114,6 +117,7 @@ impl Forecast {
                     activations: model.memory.activations,
                 },
                 memory_bytes_total: model.memory.total.saturating_mul(ranks),
+                memory_bytes_available: machine::available_memory(),
             },
             examples_per_step,
             total_steps: total_steps(&job.validated.hyperparameters, dataset.as_ref(), examples_per_step),

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How often a wait for a lock looks again. `flock` has no wait with a deadline.
@@ -55,7 +55,7 @@ impl Lock {
     }
 
     /// Takes the lock, waiting for its holder until the deadline; `None` if it was still held then.
-    pub fn take_before(path: &PathBuf, deadline: Instant) -> Result<Option<Self>> {
+    pub fn take_before(path: &Path, deadline: Instant) -> Result<Option<Self>> {
         loop {
             if let Attempt::Taken(lock) = Self::try_take(path)? {
                 return Ok(Some(lock));

@@ -14,6 +14,7 @@ pub mod inputs;
 pub mod job;
 pub mod last_words;
 pub mod lock;
+pub mod machine;
 pub mod model_check;
 pub mod model_reference;
 pub mod observe;

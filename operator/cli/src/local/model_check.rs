@@ -44,7 +44,7 @@ pub fn check(config: &TrainerConfig) -> Result<ModelCheck, Problem> {
         Method::Full => 0,
     };
     Ok(ModelCheck {
-        family: format!("{:?}", source.config().family).to_lowercase(),
+        family: source.config().family.model_type().to_owned(),
         parameters: parameters::count(source.config(), &config.method).map_err(unfit)?,
         adapted_modules,
         memory: memory::estimate(source.config(), config).map_err(unfit)?,

@@ -4,6 +4,7 @@ use crate::arguments::{ModelArgs, PrecisionArg};
 use crate::exit::Stop;
 use crate::input;
 use crate::local::home::Home;
+use crate::local::machine;
 use crate::local::registry::{Entry, Registry};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -86,13 +87,8 @@ pub fn compute(arguments: &ModelArgs) -> Compute {
             PrecisionArg::Bf16 => Precision::Bf16,
         },
         device: if arguments.cuda { Device::Cuda } else { Device::Cpu },
-        threads: arguments.threads.unwrap_or_else(processors).max(1),
+        threads: arguments.threads.unwrap_or_else(machine::processors).max(1),
     }
-}
-
-/// This machine's processors, as far as this process may use them.
-pub fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// The chat template that the command line gives.

@@ -17,7 +17,8 @@ pub fn text(forecast: &Forecast, terminal: Terminal) -> String {
     let mut add = |name: &str, value: String| {
         facts.add_row([name.to_owned(), value]);
     };
-    add("base model", format!("{}, {} parameters", model.family, grouped(model.parameters.total)));
+    let adapters = if model.adapted_modules > 0 { model.parameters.trainable } else { 0 };
+    add("base model", format!("{}, {} parameters", model.family, grouped(model.parameters.total.saturating_sub(adapters))));
     add(
         "trainable parameters",
         match model.adapted_modules {
@@ -43,6 +44,9 @@ pub fn text(forecast: &Forecast, terminal: Terminal) -> String {
             bytes(memory.activations)
         ),
     );
+    if let Some(available) = model.memory_bytes_available.filter(|available| *available < model.memory_bytes_total) {
+        add("", format!("WARNING: this machine has only {} to give", bytes(available)));
+    }
     if let Some(counts) = &forecast.dataset {
         add(
             "data",
