@@ -125,6 +125,32 @@ fn ctrl_c_saves_a_checkpoint_and_the_same_command_continues() {
 }
 
 #[test]
+fn a_second_ctrl_c_stops_at_once() {
+    let setting = Setting::new();
+    setting.misbehave("deaf-in-train", "");
+    setting.run(&[]).ended_with(130).says("press Ctrl-C again to stop at once").says("interrupted");
+    setting.run(&[]).ended_with(0);
+}
+
+#[test]
+fn a_process_of_a_killed_run_is_waited_for() {
+    let setting = Setting::new();
+    setting.misbehave("linger-in-train", "");
+    assert_eq!(setting.run(&[]).code, None);
+    setting.run(&[]).ended_with(0);
+    assert_eq!(setting.stages(), ["prepare", "train", "lingered", "train", "publish"]);
+}
+
+#[test]
+fn a_deadline_stops_the_processes() {
+    let setting = Setting::new();
+    setting.edit("spec:\n", "spec:\n  activeDeadlineSeconds: 1\n");
+    setting.misbehave("hang-in-train", "");
+    setting.run(&[]).ended_with(4).says("(DeadlineExceeded)");
+    assert_eq!(setting.stages(), ["prepare", "train"]);
+}
+
+#[test]
 fn kill_9_at_any_stage_loses_nothing() {
     for place in ["in-prepare", "after-prepare", "in-train", "after-train", "in-publish", "after-publish"] {
         let setting = Setting::new();
@@ -175,6 +201,16 @@ fn answers_are_compared_kept_and_judged() {
     setting.run(&[&compared[..], &["--require", "matchesAfter>2"]].concat()).ended_with(5).says("MISSED: --require matchesAfter>2: 2");
     assert_eq!(setting.stages().len(), calls, "the answers are not generated again");
     setting.run(&["--require", "matchesAfter>2"]).ended_with(2).says("--compare-prompts");
+}
+
+#[test]
+fn a_model_that_was_deleted_is_published_again() {
+    let setting = Setting::new();
+    setting.run(&[]).ended_with(0);
+    fs::remove_dir_all(setting.run_folder().join("output")).expect("removed");
+    setting.run(&[]).ended_with(0);
+    assert_eq!(setting.stages(), ["prepare", "train", "publish", "publish"]);
+    assert_eq!(setting.versions(), ["1"]);
 }
 
 #[test]

@@ -5,7 +5,8 @@ use crate::local::state::{Record, RunState};
 use anyhow::Result;
 use std::path::Path;
 use temper_contract::layout;
-use temper_crds::Timestamp;
+use temper_crds::condition::{COMPLETE, ConditionStatus};
+use temper_crds::{FineTuneJobStatus, Timestamp};
 use temper_planner::observed::State;
 use temper_planner::{Attempt, Cause, End, Observed, Progress, Registration, Stage, TrainingAttempt};
 
@@ -34,18 +35,26 @@ pub fn observe(run: &RunFolder, checkpoints: &Path, state: &RunState, live: &Liv
         in_place_restarts: restarts.get(index).copied().unwrap_or(0),
         attempt,
     });
+    let registration = registration(state);
+    let published = publish.iter().any(|attempt| attempt.report().is_some());
+    let lost = state.registered.is_some() && registration == Registration::Pending;
     Ok(Observed {
         active_since: live.active_since,
         retried_at: state.retried_at,
         prepare,
         training: training.collect(),
         publish,
-        registration: registration(state),
+        registration,
         checkpoint: newest_checkpoint(checkpoints),
         progress: live.progress.clone(),
         freed: true,
-        status: state.status.clone(),
+        status: if is_complete(&state.status) && (!published || lost) { FineTuneJobStatus::default() } else { state.status.clone() },
     })
+}
+
+/// Whether a status says that the job is complete. Here only what is there counts: a model that somebody deleted is made again.
+fn is_complete(status: &FineTuneJobStatus) -> bool {
+    status.conditions.iter().any(|condition| condition.type_ == COMPLETE && condition.status == ConditionStatus::True)
 }
 
 /// The tries at a stage. A report makes the last one a success, however its process ended; a try without an end that does not run was

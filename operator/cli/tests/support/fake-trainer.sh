@@ -4,6 +4,9 @@
 #   fail-STAGE               a line an attempt: the exit code to end with
 #   kill-parent-in-STAGE     SIGKILL to temper before the stage has done anything
 #   kill-parent-after-STAGE  SIGKILL to temper when the report is written
+#   linger-in-STAGE          as kill-parent-in-STAGE, but stay for a while and note that in `calls`
+#   hang-in-train            wait for SIGTERM
+#   deaf-in-train            SIGINT to temper, and another one instead of ending on SIGTERM
 #   interrupt-in-train       SIGINT to temper, then a checkpoint on SIGTERM
 #   second-in-train          a shell command to run in mid-training; its output goes to second-output
 # Every call is noted in `calls`.
@@ -54,6 +57,12 @@ config=$3
 run=$(dirname "$config")
 env | sort > "$here/environment-$stage"
 if used "kill-parent-in-$stage"; then kill -KILL "$PPID"; exit 0; fi
+if used "linger-in-$stage"; then
+  kill -KILL "$PPID"
+  sleep 0.5
+  echo lingered >> "$here/calls"
+  exit 0
+fi
 fail_if_told
 
 case $stage in
@@ -68,6 +77,15 @@ case $stage in
 END
     ;;
   train)
+    if used hang-in-train; then
+      trap 'exit 143' TERM
+      while :; do sleep 0.05; done
+    fi
+    if used deaf-in-train; then
+      trap 'kill -INT "$PPID"' TERM
+      kill -INT "$PPID"
+      while :; do sleep 0.05; done
+    fi
     checkpoints=$run/checkpoints
     save() { # STEP
       folder=$(printf '%s/attempt-%s/step-%08d' "$checkpoints" "$TEMPER_ATTEMPT" "$1")
