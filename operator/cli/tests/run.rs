@@ -81,6 +81,21 @@ fn a_failed_attempt_is_tried_again_from_the_checkpoint() {
 }
 
 #[test]
+fn an_attempt_may_restart_in_place_as_often_as_is_left() {
+    let setting = Setting::new();
+    let allowed = || {
+        let text = fs::read_to_string(setting.path("trainer/config-train")).expect("a configuration");
+        serde_json::from_str::<temper_contract::TrainerConfig>(&text).expect("one that the trainer understands").failure.max_restarts
+    };
+    setting.misbehave("interrupt-in-train", "");
+    setting.run(&[]).ended_with(130);
+    assert_eq!(allowed(), 2);
+    setting.misbehave("fail-train", "13\n");
+    setting.run(&[]).ended_with(0);
+    assert_eq!(allowed(), 1);
+}
+
+#[test]
 fn wrong_input_is_not_tried_again() {
     let setting = Setting::new();
     setting.misbehave("fail-prepare", "10\n");

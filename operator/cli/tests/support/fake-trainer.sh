@@ -56,10 +56,12 @@ esac
 config=$3
 run=$(dirname "$config")
 env | sort > "$here/environment-$stage"
+cp "$config" "$here/config-$stage"
 if used "kill-parent-in-$stage"; then kill -KILL "$PPID"; exit 0; fi
 if used "linger-in-$stage"; then
   kill -KILL "$PPID"
-  sleep 0.5
+  # Longer than temper waits before it tries again.
+  sleep 1.7
   echo lingered >> "$here/calls"
   exit 0
 fi
