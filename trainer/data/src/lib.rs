@@ -18,6 +18,8 @@ pub mod rejections;
 pub mod rows;
 pub mod sampler;
 pub mod template;
+#[cfg(test)]
+mod testing;
 mod token_cache;
 mod tokenizer;
 

@@ -77,7 +77,10 @@ mod tests {
 
     #[test]
     fn tags_are_rewritten_within_their_line() {
-        assert_eq!(rewrite("a {%- generation -%}\nb{% endgeneration %}").as_deref(), Some("a {%- call __generation() -%}\nb{% endcall %}"));
+        assert_eq!(
+            rewrite("a {%- generation -%}\nb{% endgeneration %}").as_deref(),
+            Some("a {%- filter __generation %}{% with __scope = 0 -%}\nb{% endwith %}{% endfilter %}")
+        );
         assert_eq!(rewrite("{{ generation }}{% set generation = 1 %}"), None);
     }
 

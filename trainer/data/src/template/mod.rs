@@ -142,7 +142,8 @@ impl ChatTemplate {
 
 /// A message whose reasoning stands under every name that templates know it by, as transformers passes it on.
 fn with_reasoning(message: &Json) -> Json {
-    let reasoning = ["reasoning_content", "thinking", "reasoning"].iter().find_map(|name| message.get(name).filter(|value| !value.is_null()));
+    let reasoning =
+        ["reasoning_content", "thinking", "reasoning"].iter().find_map(|name| message.get(name).filter(|value| !value.is_null()));
     match (message, reasoning) {
         (Json::Object(fields), Some(reasoning)) => {
             let mut named = serde_json::Map::new();

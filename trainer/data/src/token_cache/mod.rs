@@ -12,6 +12,9 @@
 //! A segment is one accepted data row. An example is what a batch is made of: one segment, or with packing a row of several that do not
 //! see each other.
 
+#[cfg(target_endian = "big")]
+compile_error!("token caches are little-endian");
+
 mod manifest;
 mod mmap;
 mod writer;
@@ -98,15 +101,13 @@ impl TokenCache {
     }
 
     fn check(&self) -> Result<(), String> {
-        let u64s = |name: &str, bytes| bytemuck::try_cast_slice::<u8, u64>(bytes).map_err(|error| format!("{name}: {error}"));
-        bytemuck::try_cast_slice::<u8, u32>(self.tokens.bytes()).map_err(|error| format!("{TOKENS}: {error}"))?;
         let rising = |name: &str, offsets: &[u64], end: u64| {
             let whole = offsets.first() == Some(&0) && offsets.last() == Some(&end) && offsets.windows(2).all(|pair| pair[0] <= pair[1]);
             if whole { Ok(()) } else { Err(format!("the offsets in {name} do not rise from 0 to {end}")) }
         };
-        rising(SEGMENTS, u64s(SEGMENTS, self.segments.bytes())?, self.manifest.tokens)?;
-        rising(ROWS, u64s(ROWS, self.rows.bytes())?, self.manifest.segments)?;
-        match u64s(ROW_SEGMENTS, self.row_segments.bytes())?.iter().find(|&&segment| segment >= self.manifest.segments) {
+        rising(SEGMENTS, numbers(&self.segments), self.manifest.tokens)?;
+        rising(ROWS, numbers(&self.rows), self.manifest.segments)?;
+        match numbers::<u64>(&self.row_segments).iter().find(|&&segment| segment >= self.manifest.segments) {
             Some(segment) => Err(format!("{ROW_SEGMENTS} names segment {segment} of {}", self.manifest.segments)),
             None => Ok(()),
         }
@@ -144,16 +145,22 @@ impl TokenCache {
 
     /// Example `index`, which must be less than [`TokenCache::len`].
     pub fn example(&self, index: usize) -> Example<'_> {
-        let rows: &[u64] = bytemuck::cast_slice(self.rows.bytes());
-        let row_segments: &[u64] = bytemuck::cast_slice(self.row_segments.bytes());
+        let rows: &[u64] = numbers(&self.rows);
+        let row_segments: &[u64] = numbers(&self.row_segments);
         Example { cache: self, segments: &row_segments[rows[index] as usize..rows[index + 1] as usize] }
     }
 
     fn segment(&self, index: usize) -> Segment<'_> {
-        let offsets: &[u64] = bytemuck::cast_slice(self.segments.bytes());
+        let offsets: &[u64] = numbers(&self.segments);
         let range = offsets[index] as usize..offsets[index + 1] as usize;
-        Segment { ids: &bytemuck::cast_slice(self.tokens.bytes())[range.clone()], targets: &self.targets.bytes()[range] }
+        Segment { ids: &numbers(&self.tokens)[range.clone()], targets: &self.targets.bytes()[range] }
     }
+}
+
+/// A file's numbers, written in this machine's byte order (little-endian on every machine that this is built for). A map begins at a page,
+/// so it is aligned, and its size was checked; an empty file has no map and so no alignment.
+fn numbers<T: bytemuck::AnyBitPattern>(file: &MappedFile) -> &[T] {
+    if file.bytes().is_empty() { &[] } else { bytemuck::cast_slice(file.bytes()) }
 }
 
 #[cfg(test)]

@@ -169,6 +169,7 @@ impl HashedFile {
     fn close(self) -> Result<String, Error> {
         let file = self.file.into_inner().map_err(|error| Error::io("write", &self.path)(error.into_error()))?;
         file.sync_all().map_err(Error::io("make durable", &self.path))?;
-        Ok(self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        let hex: String = self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(format!("sha256:{hex}"))
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn build(metadata: &GgufTokenizer) -> Result<tokenizers::Tokenizer, E
     let merges: Vec<Value> = metadata
         .merges
         .iter()
-        .filter_map(|merge| merge.get(1..).and_then(|_| split_merge(merge)))
+        .filter_map(|merge| split_merge(merge))
         .filter(|(left, right)| vocab.contains_key(*left) && vocab.contains_key(*right) && vocab.contains_key(&format!("{left}{right}")))
         .map(|(left, right)| json!([left, right]))
         .collect();

@@ -1,0 +1,132 @@
+//! Tokenizers of GGUF files beside llama.cpp: the same ids.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use temper_artifact::{GgufTokenizer, ModelSource, TokenizerSource};
+use temper_data::Tokenizer;
+
+/// What `tests/reference/make_tokenizer_goldens.py` prints.
+#[derive(Deserialize)]
+struct Goldens {
+    texts: Vec<String>,
+    bpe: BTreeMap<String, Ids>,
+    spm: Spm,
+}
+
+#[derive(Deserialize)]
+struct Ids {
+    plain: Vec<Vec<u32>>,
+    added: Vec<Vec<u32>>,
+}
+
+#[derive(Deserialize)]
+struct Spm {
+    texts: Vec<String>,
+    tokens: Vec<String>,
+    scores: Vec<f32>,
+    types: Vec<i32>,
+    plain: Vec<Vec<u32>>,
+    added: Vec<Vec<u32>>,
+}
+
+fn variable(name: &str) -> PathBuf {
+    let path = std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_file());
+    path.unwrap_or_else(|| panic!("{name} names no file; run the tests by `make test`"))
+}
+
+fn goldens() -> &'static Goldens {
+    static GOLDENS: OnceLock<Goldens> = OnceLock::new();
+    GOLDENS.get_or_init(|| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference/make_tokenizer_goldens.py");
+        let output =
+            Command::new(variable("TEMPER_REFERENCE_PYTHON")).arg(script).arg(variable("TEMPER_SMOLLM2")).output().expect("Python starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("sound goldens")
+    })
+}
+
+fn smollm2() -> GgufTokenizer {
+    let source = ModelSource::open(&variable("TEMPER_SMOLLM2")).expect("SmolLM2").tokenizer().expect("its tokenizer");
+    let TokenizerSource::Gguf(metadata) = source else { panic!("a GGUF file") };
+    metadata
+}
+
+fn compare(name: &str, tokenizer: &Tokenizer, texts: &[String], plain: &[Vec<u32>], added: &[Vec<u32>]) {
+    let mut different = Vec::new();
+    for (text, (plain, added)) in texts.iter().zip(plain.iter().zip(added)) {
+        // llama.cpp adds nothing to an empty text.
+        for (add_special, expected) in [(false, plain), (true, added)] {
+            if text.is_empty() && add_special {
+                continue;
+            }
+            let ids = tokenizer.encode(text, add_special).expect("any text");
+            if ids != *expected {
+                different.push(format!("{name} {add_special} {text:?}:\n  {ids:?}\n  {expected:?}"));
+            }
+            let encoding = tokenizer.encode_with_spans(text, add_special).expect("any text");
+            assert_eq!(encoding.ids, ids);
+            let mut end = 0;
+            for span in encoding.spans.into_iter().flatten() {
+                assert!(span.start <= span.end && span.end <= text.len() && text.is_char_boundary(span.start), "{name} {text:?} {span:?}");
+                assert!(span.start <= end, "{name} {text:?}: a gap before {span:?}");
+                end = end.max(span.end);
+            }
+            assert_eq!(end, text.len(), "{name} {text:?}");
+        }
+    }
+    assert!(different.is_empty(), "{} of {} differ:\n{}", different.len(), 2 * texts.len(), different.join("\n"));
+}
+
+#[test]
+fn byte_level_bpe_gives_the_ids_of_llama_cpp() {
+    let goldens = goldens();
+    assert!(goldens.bpe.len() >= 6 && goldens.texts.len() > 300);
+    for (pre, ids) in &goldens.bpe {
+        // The files that llama.cpp read say nothing of adding tokens, so each name's own rule shows.
+        let metadata = GgufTokenizer { pre: Some(pre.clone()), add_bos: None, add_eos: None, ..smollm2() };
+        let tokenizer = Tokenizer::open(&TokenizerSource::Gguf(metadata)).expect("a tokenizer");
+        compare(pre, &tokenizer, &goldens.texts, &ids.plain, &ids.added);
+    }
+}
+
+#[test]
+fn sentencepiece_gives_the_ids_of_llama_cpp() {
+    let Spm { texts, tokens, scores, types, plain, added } = &goldens().spm;
+    let metadata = GgufTokenizer {
+        model: "llama".to_owned(),
+        pre: None,
+        tokens: tokens.clone(),
+        scores: scores.clone(),
+        token_types: types.clone(),
+        merges: Vec::new(),
+        bos: Some(1),
+        eos: Some(2),
+        unk: Some(0),
+        eot: None,
+        add_space_prefix: None,
+        add_bos: None,
+        ..smollm2()
+    };
+    let tokenizer = Tokenizer::open(&TokenizerSource::Gguf(metadata)).expect("a tokenizer");
+    compare("spm", &tokenizer, texts, plain, added);
+    for (text, ids) in texts.iter().zip(plain).filter(|(text, _)| !text.contains(['[', '<', '\u{2581}'])) {
+        assert_eq!(tokenizer.decode(ids, false), *text);
+    }
+}
+
+#[test]
+fn text_comes_back_one_id_at_a_time() {
+    let tokenizer = Tokenizer::open(&TokenizerSource::Gguf(smollm2())).expect("a tokenizer");
+    for text in &goldens().texts {
+        let ids = tokenizer.encode(text, false).expect("any text");
+        assert_eq!(tokenizer.decode(&ids, false), *text);
+        let mut detokenizer = tokenizer.detokenizer(false);
+        let mut pieces: Vec<String> = ids.iter().map(|&id| detokenizer.push(id)).collect();
+        assert!(pieces.iter().all(|piece| !piece.contains('\u{fffd}')), "{pieces:?}");
+        pieces.push(detokenizer.finish());
+        assert_eq!(pieces.concat(), *text);
+    }
+}
