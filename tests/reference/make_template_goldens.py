@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Renders chat templates as transformers does: make_template_goldens.py FOLDER [packages]
+"""Renders chat templates as transformers does: make_template_goldens.py FOLDER [SMOLLM2.gguf]
 
 FOLDER holds templates (*.jinja). Prints JSON: one case for each template and conversation, with the text that transformers renders (or
-null where the template raises an error) and the byte ranges of its generation blocks. With `packages`, the templates that the installed
-TRL ships are rendered too.
+null where the template raises an error) and the byte ranges of its generation blocks. With SmolLM2's file, its template and those that the
+installed TRL ships are rendered too.
 
 After a change of a template or a conversation: make_template_goldens.py trainer/data/tests/templates > trainer/data/tests/templates/cases.json
 """
@@ -84,11 +84,14 @@ def main():
     folder = Path(sys.argv[1])
     templates = {path.stem: path.read_text() for path in sorted(folder.glob("*.jinja"))}
     sources = {}
-    if "packages" in sys.argv[2:]:
+    if sys.argv[2:]:
+        import gguf
         import trl
 
+        sources["smollm2"] = gguf.GGUFReader(sys.argv[2]).fields["tokenizer.chat_template"].contents()
         for path in sorted((Path(trl.__file__).parent / "chat_templates").glob("*.jinja")):
-            templates[f"trl {path.stem}"] = sources[f"trl {path.stem}"] = path.read_text()
+            sources[f"trl {path.stem}"] = path.read_text()
+        templates |= sources
     found = [case for name, template in templates.items() for case in cases(name, template)]
     json.dump({"specialTokens": SPECIAL, "sources": sources, "cases": found}, sys.stdout, ensure_ascii=False, indent=1)
     print()

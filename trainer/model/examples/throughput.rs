@@ -38,6 +38,14 @@ fn batch(state: &mut u64, uniform: bool, vocabulary: usize) -> Batch {
     batch
 }
 
+/// Processor time of this process so far, in ticks of 10 ms.
+fn cpu_seconds() -> Result<f64, Box<dyn std::error::Error>> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let after_name = stat.rsplit(") ").next().unwrap_or_default();
+    let ticks: u64 = after_name.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().unwrap_or(0)).sum();
+    Ok(ticks as f64 / 100.0)
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let mut path = PathBuf::new();
@@ -64,15 +72,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for _ in 0..batches {
         let batch = batch(&mut state, uniform, model.config().vocab_size);
         let targets = batch.target_ids.len() as f64;
-        let started = Instant::now();
+        let (started, cpu) = (Instant::now(), cpu_seconds()?);
         losses.push(model.forward_backward(&batch, 1.0 / targets, None, &mut |_| ())? / targets);
-        times.push((batch.tokens(), started.elapsed().as_secs_f64()));
+        times.push((batch.tokens(), started.elapsed().as_secs_f64(), cpu_seconds()? - cpu));
         tokens += batch.tokens();
     }
     let timed = &times[1.min(times.len() - 1)..];
-    let rate = timed.iter().map(|(tokens, _)| *tokens as f64).sum::<f64>() / timed.iter().map(|(_, seconds)| seconds).sum::<f64>();
+    let counted = timed.iter().map(|(tokens, ..)| *tokens as f64).sum::<f64>();
+    let rate = counted / timed.iter().map(|(_, seconds, _)| seconds).sum::<f64>();
+    let cpu_rate = counted / timed.iter().map(|(.., cpu)| cpu).sum::<f64>();
     let status = std::fs::read_to_string("/proc/self/status")?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("").trim();
-    println!("{}", serde_json::json!({"tokens_per_second": rate, "tokens": tokens, "losses": losses, "peak": peak, "times": times}));
+    println!(
+        "{}",
+        serde_json::json!({"tokens_per_second": rate, "tokens_per_cpu_second": cpu_rate, "tokens": tokens, "losses": losses, "peak": peak, "times": times})
+    );
     Ok(())
 }

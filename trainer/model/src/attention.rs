@@ -19,15 +19,15 @@ pub(crate) struct Attention {
     pub(crate) window: Option<usize>,
 }
 
-/// Masks of sliding windows, by length and window.
+/// Masks of sliding windows, by length and window, to be added to scores.
 #[derive(Debug, Default)]
 pub(crate) struct WindowMasks(HashMap<(usize, usize), Tensor>);
 
 impl WindowMasks {
-    /// `[S, S]` booleans: query t sees key s where `t - window < s <= t`. None where plain causality says the same.
-    fn get(&mut self, length: usize, window: Option<usize>, device: Device) -> Option<Tensor> {
+    /// `[S, S]`: 0 where `t - window < s <= t` for query t and key s, negative infinity elsewhere. None where plain causality says the same.
+    fn get(&mut self, length: usize, window: Option<usize>, like: &Tensor) -> Option<Tensor> {
         let window = window.filter(|&window| window < length)?;
-        let mask = self.0.entry((length, window)).or_insert_with(|| visible(length, Some(window), device));
+        let mask = self.0.entry((length, window)).or_insert_with(|| mask(length, Some(window), like));
         Some(mask.shallow_clone())
     }
 
@@ -37,10 +37,13 @@ impl WindowMasks {
     }
 }
 
-fn visible(length: usize, window: Option<usize>, device: Device) -> Tensor {
-    let all = Tensor::ones([length as i64, length as i64], (Kind::Bool, device));
+/// 0 where a query may look, negative infinity elsewhere, in the type and on the device of `like`.
+fn mask(length: usize, window: Option<usize>, like: &Tensor) -> Tensor {
+    let all = Tensor::ones([length as i64, length as i64], (Kind::Bool, like.device()));
     let causal = all.tril(0);
-    window.map_or_else(|| causal.shallow_clone(), |window| causal.logical_and(&all.triu(1 - window as i64)))
+    let visible = window.map_or_else(|| causal.shallow_clone(), |window| causal.logical_and(&all.triu(1 - window as i64)));
+    let zeros = Tensor::zeros([length as i64, length as i64], (like.kind(), like.device()));
+    zeros.masked_fill(&visible.logical_not(), f64::NEG_INFINITY)
 }
 
 impl Attention {
@@ -81,7 +84,7 @@ impl Attention {
         let mut normalisers = Vec::with_capacity(sequences.len());
         for rows in sequences {
             let [q, k, v] = self.split(qkv, rows);
-            let mask = masks.get(rows.len(), self.window, qkv.device());
+            let mask = masks.get(rows.len(), self.window, qkv);
             let result = self.attend(&q, &k, &v, mask.as_ref())?;
             let mut target = out.narrow(0, rows.start as i64, rows.len() as i64).narrow(1, 0, self.columns()[0]);
             target.copy_(&result.out.transpose(1, 2).reshape(target.size()));
@@ -95,13 +98,13 @@ impl Attention {
         let (new, length) = (q.size()[2], k.size()[2]);
         let causal = new == length && self.window.is_none_or(|window| window as i64 >= length);
         let masked = !causal && (new > 1 || self.window.is_some_and(|window| (window as i64) < length));
-        let mask = masked.then(|| visible(length as usize, self.window, q.device()).narrow(0, length - new, new));
+        let mask = masked.then(|| mask(length as usize, self.window, q).narrow(0, length - new, new));
         let result = if q.device() == Device::Cpu {
             flash_attention_cpu(q, k, v, causal, mask.as_ref(), self.scale())?
         } else if causal {
             self.attend(q, k, v, None)?
         } else {
-            let mask = mask.unwrap_or_else(|| Tensor::ones([1, length], (Kind::Bool, q.device())));
+            let mask = mask.unwrap_or_else(|| Tensor::zeros([1, length], (q.kind(), q.device())));
             self.attend(q, k, v, Some(&mask))?
         };
         let mut target = front(out, self.columns()[0] as usize);
@@ -125,8 +128,8 @@ impl Attention {
         let group = (self.heads / self.key_value_heads) as i64;
         let [q, k, v] = [q, k, v].map(|x| x.to_kind(Kind::Float));
         let [k, v] = [k, v].map(|x| x.repeat_interleave_self_int(group, 1, None));
-        let hidden = mask.map_or_else(|| visible(length, None, q.device()), Tensor::shallow_clone).logical_not();
-        (q.matmul(&k.transpose(2, 3)).g_mul_scalar_(self.scale()).masked_fill_(&hidden, f64::NEG_INFINITY), v)
+        let causal = mask.map_or_else(|| self::mask(length, None, &q), Tensor::shallow_clone);
+        (q.matmul(&k.transpose(2, 3)) * self.scale() + causal, v)
     }
 
     /// Writes to the first columns of `dqkv` the gradients of queries, keys and values, given `dout` and what forward read and returned.
@@ -145,7 +148,7 @@ impl Attention {
             let [q, k, v] = self.split(qkv, rows);
             let part = |x: &Tensor| self.by_head(&x.narrow(0, rows.start as i64, rows.len() as i64).narrow(1, 0, self.columns()[0]));
             let forward = AttentionOutput { out: part(out), logsumexp: logsumexp.shallow_clone() };
-            let mask = masks.get(rows.len(), self.window, qkv.device());
+            let mask = masks.get(rows.len(), self.window, qkv);
             let gradients = self.attend_backward(&part(dout), &q, &k, &v, &forward, mask.as_ref())?;
             for (target, gradient) in self.split(dqkv, rows).iter_mut().zip(&gradients) {
                 target.copy_(gradient);

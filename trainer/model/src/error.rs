@@ -50,6 +50,14 @@ pub enum Error {
     /// A call of the c10d bridge failed.
     #[error(transparent)]
     Bridge(#[from] temper_c10d::Error),
+    /// A file cannot be read.
+    #[error("failed to read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
     /// A file cannot be written.
     #[error("failed to write {}: {source}", path.display())]
     Write {

@@ -38,11 +38,15 @@ mod model;
 mod parameters;
 mod projection;
 mod random;
+#[cfg(test)]
+mod reference;
 mod rms_norm;
 mod rope;
 mod swiglu;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod workspace;
 
 pub mod generate;

@@ -61,11 +61,6 @@ impl Workspace {
         self.buffer(name, SHARED, kind, rows, columns)
     }
 
-    /// `[rows, columns]` of fp32 scratch.
-    pub(crate) fn scratch_fp32(&mut self, name: &'static str, rows: usize, columns: usize) -> Tensor {
-        self.buffer(name, SHARED, Kind::Float, rows, columns)
-    }
-
     /// `[rows, columns]` that a layer's backward will read again.
     pub(crate) fn kept(&mut self, name: &'static str, layer: usize, keep: Keep, rows: usize, columns: usize) -> Kept {
         let (work, storage) = (self.arithmetic.work(), self.arithmetic.storage());
