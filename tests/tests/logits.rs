@@ -25,7 +25,7 @@ fn compare(name: &str, model: &Path, expected: &Path) {
 
     let prompt_length = if name == "smollm2" { ids.len() } else { 8 };
     let prompt: Vec<u32> = ids[..prompt_length].iter().map(|&id| u32::try_from(id).unwrap()).collect();
-    let answer = model.generate(&prompt, &Sampling::Greedy, greedy.len(), &[], &mut |_| ()).unwrap();
+    let answer = model.generate(&prompt, &Sampling::GREEDY, greedy.len(), &[], &mut |_| ()).unwrap();
     assert_eq!(answer.token_ids, greedy, "{name}: greedy ids");
 }
 
