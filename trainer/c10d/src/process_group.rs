@@ -142,7 +142,8 @@ impl ProcessGroup {
         self.backend.shutdown().map_err(|exception| Error::from_local_exception("shutdown", &exception))
     }
 
-    /// Closes all connections at once: collectives under way fail, here and on every peer, without waiting for a deadline.
+    /// Closes all connections: collectives under way fail at once on every peer, and here at the latest when the group's timeout
+    /// passes.
     pub fn abort(&self) -> Result<(), Error> {
         self.backend.abort().map_err(|exception| Error::from_local_exception("abort", &exception))
     }
