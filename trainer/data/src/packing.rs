@@ -42,6 +42,8 @@ fn take_first(rows_by_space: &mut BTreeMap<usize, VecDeque<usize>>, space: usize
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::type_complexity, reason = "tables of cases")]
+
     use super::best_fit_decreasing;
     use proptest::prelude::*;
 

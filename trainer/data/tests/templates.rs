@@ -78,17 +78,24 @@ fn our_templates_render_as_transformers_rendered_them() {
     assert!(different.is_empty(), "{} of {} differ:\n{}", different.len(), goldens.cases.len(), different.join("\n"));
 }
 
-/// The templates that TRL publishes for Llama 3.x, Qwen2.5, Qwen3 and others, rendered now by the installed transformers.
+/// SmolLM2's own template and those that TRL publishes for Llama 3.x, Qwen2.5, Qwen3 and others, rendered now by the installed transformers.
 #[test]
 fn published_templates_render_as_transformers_renders_them() {
-    let python = std::env::var_os("TEMPER_REFERENCE_PYTHON").map(PathBuf::from).filter(|python| python.is_file());
-    let python = python.expect("the reference libraries are missing; run the tests by `make test`");
+    let variable = |name: &str| {
+        let path = std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_file());
+        path.unwrap_or_else(|| panic!("{name} names no file; run the tests by `make test`"))
+    };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference/make_template_goldens.py");
-    let output = Command::new(python).arg(script).arg(folder()).arg("packages").output().expect("Python starts");
+    let output = Command::new(variable("TEMPER_REFERENCE_PYTHON"))
+        .arg(script)
+        .arg(folder())
+        .arg(variable("TEMPER_SMOLLM2"))
+        .output()
+        .expect("Python starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let goldens: Goldens = serde_json::from_slice(&output.stdout).expect("sound cases");
     assert!(goldens.sources.len() > 20, "{} templates", goldens.sources.len());
-    for name in ["trl llama3_1", "trl llama3_2", "trl qwen2_5", "trl qwen3", "trl qwen3_training", "trl llama3_training"] {
+    for name in ["smollm2", "trl llama3_1", "trl llama3_2", "trl qwen2_5", "trl qwen3", "trl qwen3_training", "trl llama3_training"] {
         assert!(goldens.sources.contains_key(name), "{name} is gone");
     }
     let different = differences(&goldens);

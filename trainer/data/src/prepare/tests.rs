@@ -1,3 +1,5 @@
+#![expect(clippy::type_complexity, reason = "tables of cases")]
+
 use super::{is_held_out, prepare, tokenise};
 use crate::{Error, FlatBatch, TokenCache};
 use proptest::prelude::*;

@@ -140,6 +140,8 @@ impl Read for Counted {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::type_complexity, reason = "tables of cases")]
+
     use super::{RowReader, Shards};
     use crate::rejections::Reason;
     use std::fs;

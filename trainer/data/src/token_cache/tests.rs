@@ -1,3 +1,5 @@
+#![expect(clippy::type_complexity, reason = "tables of cases")]
+
 use super::{MANIFEST, SEGMENTS, TARGETS, TOKENS, TokenCache, Writer};
 use proptest::prelude::*;
 use std::fs;

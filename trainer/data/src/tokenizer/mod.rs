@@ -26,7 +26,7 @@ pub struct Tokenizer {
 #[derive(Debug)]
 enum Model {
     HuggingFace(Box<tokenizers::Tokenizer>),
-    SentencePiece(SentencePiece),
+    SentencePiece(Box<SentencePiece>),
 }
 
 /// Texts of the special tokens, by the names that chat templates know them under.
@@ -76,7 +76,7 @@ impl Tokenizer {
     fn from_gguf(metadata: &GgufTokenizer, source: &TokenizerSource) -> Result<Self, Error> {
         let model = match metadata.model.as_str() {
             "gpt2" => Model::HuggingFace(Box::new(byte_level_bpe::build(metadata)?)),
-            "llama" => Model::SentencePiece(SentencePiece::new(metadata)?),
+            "llama" => Model::SentencePiece(Box::new(SentencePiece::new(metadata)?)),
             other => {
                 return Err(Error::tokenizer(format!("tokenizer.ggml.model is {other:?}; supported are \"gpt2\" and \"llama\"")));
             }
