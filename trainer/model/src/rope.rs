@@ -70,8 +70,10 @@ impl RotaryTable {
         let sin = if inverse { -sin } else { sin };
         let x = x_TC.narrow(1, 0, heads * 2 * half).view([tokens, heads, 2, half]);
         let (low, high) = (x.select(2, 0).to_kind(Kind::Float), x.select(2, 1).to_kind(Kind::Float));
-        x.select(2, 0).copy_(&(&low * &cos - &high * &sin));
-        x.select(2, 1).copy_(&(high * cos + low * sin));
+        let rotated = [&low * &cos - &high * &sin, high * cos + low * sin];
+        for (half, values) in rotated.iter().enumerate() {
+            x.select(2, half as i64).copy_(values);
+        }
     }
 }
 

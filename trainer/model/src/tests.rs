@@ -94,7 +94,9 @@ fn a_flat_batch_equals_its_sequences_alone_also_with_dropout() {
     let (_, config) = configs().swap_remove(3);
     for dropout in [0.0, 0.3] {
         let mut model = load(&config, &lora(dropout)).model;
-        let key = |samples| Some(DropoutKey { seed: 3, step: 9, samples });
+        fn key(samples: &[u64]) -> Option<DropoutKey<'_>> {
+            Some(DropoutKey { seed: 3, step: 9, samples })
+        }
         let (loss, together) = gradient(&mut model, &batch(), 1.0, key(&[11, 12, 13]));
         let mut sums = (0.0, together.zeros_like());
         for (part, sample) in alone().iter().zip([[11], [12], [13]]) {
