@@ -5,7 +5,7 @@
 use crate::failure::{Failure, Result};
 use std::ops::Range;
 use std::time::Duration;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 use temper_c10d::{ProcessGroup, Work};
 
 /// This rank's end of the group.

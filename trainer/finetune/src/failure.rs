@@ -4,61 +4,55 @@ use std::path::Path;
 use temper_contract::{ExitCode, TerminationMessage};
 
 /// The result of everything in this crate that can fail.
-pub type Result<T> = std::result::Result<T, Failure>;
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 /// Why a process ends early.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Failure {
+pub(crate) struct Failure {
     /// The meaning of the exit code.
-    pub reason: ExitCode,
+    pub(crate) reason: ExitCode,
     /// Field or file, value, reason.
-    pub message: String,
+    pub(crate) message: String,
     /// What a person does next.
-    pub next_step: String,
+    pub(crate) next_step: String,
     /// The rank it concerns, if one.
-    pub rank: Option<usize>,
+    pub(crate) rank: Option<usize>,
 }
 
 impl Failure {
     /// A failure with all its words.
-    pub fn new(reason: ExitCode, message: impl Into<String>, next_step: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: ExitCode, message: impl Into<String>, next_step: impl Into<String>) -> Self {
         Self { reason, message: message.into(), next_step: next_step.into(), rank: None }
     }
 
     /// The configuration, the model or the data is wrong.
-    pub fn invalid(message: impl Into<String>, next_step: impl Into<String>) -> Self {
+    pub(crate) fn invalid(message: impl Into<String>, next_step: impl Into<String>) -> Self {
         Self::new(ExitCode::InvalidInput, message, next_step)
     }
 
     /// Nobody expected this.
-    pub fn unexpected(message: impl Into<String>) -> Self {
+    pub(crate) fn unexpected(message: impl Into<String>) -> Self {
         Self::new(ExitCode::Unexpected, message, "read the log above this line; if the cause is not there, report it with the log")
     }
 
     /// A file or folder could not be written.
-    pub fn storage(action: &str, path: &Path, source: &std::io::Error) -> Self {
+    pub(crate) fn storage(action: &str, path: &Path, source: &std::io::Error) -> Self {
         Self::new(ExitCode::Storage, format!("failed to {action} {}: {source}", path.display()), storage_next_step(source))
     }
 
     /// For `map_err` on an I/O call.
-    pub fn at<'a>(action: &'a str, path: &'a Path) -> impl FnOnce(std::io::Error) -> Self + 'a {
+    pub(crate) fn at<'a>(action: &'a str, path: &'a Path) -> impl FnOnce(std::io::Error) -> Self + 'a {
         move |source| Self::storage(action, path, &source)
     }
 
-    /// The same failure, of this rank.
-    pub fn of_rank(mut self, rank: usize) -> Self {
-        self.rank.get_or_insert(rank);
-        self
-    }
-
     /// What is left behind for Kubernetes or the local executor.
-    pub fn termination_message(&self) -> TerminationMessage {
+    pub(crate) fn termination_message(&self) -> TerminationMessage {
         TerminationMessage { reason: self.reason, message: self.message.clone(), next_step: self.next_step.clone(), rank: self.rank }
     }
 
     /// What a child process left behind, as a failure of this process.
-    pub fn from_termination(message: TerminationMessage) -> Self {
+    pub(crate) fn from_termination(message: TerminationMessage) -> Self {
         Self { reason: message.reason, message: message.message, next_step: message.next_step, rank: message.rank }
     }
 }
@@ -137,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_failure_passes_through_a_termination_message() {
-        let failure = Failure::invalid("a", "b").of_rank(3);
+        let failure = Failure { rank: Some(3), ..Failure::invalid("a", "b") };
         assert_eq!(Failure::from_termination(failure.termination_message()), failure);
     }
 }

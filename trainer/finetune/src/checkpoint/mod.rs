@@ -20,4 +20,3 @@ mod tensor_file;
 
 pub(crate) use state::{Evaluation, Identity, TrainingState};
 pub(crate) use store::{CheckpointStore, Tensors};
-pub use store::newest_committed_step;

@@ -175,11 +175,6 @@ fn load(folder: &Path, id: Id, tensors: &Tensors<'_>) -> std::result::Result<Tra
     Ok(state)
 }
 
-/// The step of the checkpoint that a resumed run would try first.
-pub fn newest_committed_step(root: &Path) -> Option<u64> {
-    committed(root).last().map(|id| id.step)
-}
-
 fn committed(root: &Path) -> Vec<Id> {
     let mut found = Vec::new();
     for attempt_path in entries(root) {

@@ -1,0 +1,118 @@
+//! Damaged checkpoints are refused, whatever the damage, and the one before is taken.
+
+use crate::job::Job;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use temper_contract::{Event, ExitCode, env};
+
+fn flip_a_bit(path: &Path, from_end: u64) {
+    let file = OpenOptions::new().read(true).write(true).open(path).expect("it is there");
+    let at = file.metadata().expect("it is there").len() - from_end;
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).expect("inside the file");
+    file.write_all_at(&[byte[0] ^ 1], at).expect("writable");
+}
+
+/// A job killed after its checkpoint of step 9; that of step 6 is there too.
+fn killed() -> Job {
+    let mut job = Job::new();
+    job.must("prepare");
+    job.variable(env::KILL_AT, "group:train.step_logged@10");
+    assert_eq!(job.run("train").code(), -9);
+    job.variables.clear();
+    assert_eq!(job.checkpoints(0).len(), 2);
+    job
+}
+
+fn resumed_from(events: &[Event]) -> Option<u64> {
+    events.iter().find_map(|event| match event {
+        Event::Started { resumed_from_step, .. } => Some(*resumed_from_step),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over_with_a_warning_that_names_the_file() {
+    type Damage = fn(&Path);
+    let table: [(&str, Damage); 8] = [
+        ("weights.safetensors", |folder| flip_a_bit(&folder.join("weights.safetensors"), 5)),
+        ("weights.safetensors", |folder| flip_a_bit(&folder.join("weights.safetensors"), fs::metadata(folder.join("weights.safetensors")).expect("there").len() - 20)),
+        ("optimizer.safetensors", |folder| flip_a_bit(&folder.join("optimizer.safetensors"), 1)),
+        ("state.json", |folder| flip_a_bit(&folder.join("state.json"), 20)),
+        ("optimizer.safetensors", |folder| {
+            let file = OpenOptions::new().write(true).open(folder.join("optimizer.safetensors")).expect("there");
+            file.set_len(100).expect("writable");
+        }),
+        ("state.json", |folder| fs::remove_file(folder.join("state.json")).expect("there")),
+        ("manifest.json", |folder| fs::write(folder.join("manifest.json"), "{\"version\": 1").expect("writable")),
+        ("manifest.json", |folder| {
+            let manifest = fs::read_to_string(folder.join("manifest.json")).expect("there");
+            fs::write(folder.join("manifest.json"), manifest.replace("\"step\": 9", "\"step\": 8")).expect("writable");
+        }),
+    ];
+    let reference = Job::new();
+    reference.complete();
+    for (file, damage) in table {
+        let job = killed();
+        damage(&job.checkpoints(0)[1]);
+        let outcome = job.must("train");
+        assert_eq!(resumed_from(&outcome.events), Some(6), "{file}");
+        assert!(outcome.warnings().iter().any(|warning| warning.contains("step-00000009") && warning.contains(file)), "{file}: {:?}", outcome.warnings());
+        job.must("publish");
+        assert_eq!(job.adapter(), reference.adapter(), "{file}");
+    }
+}
+
+#[test]
+fn a_checkpoint_without_a_manifest_does_not_exist() {
+    let job = killed();
+    fs::remove_file(job.checkpoints(0)[1].join("manifest.json")).expect("there");
+    let outcome = job.must("train");
+    assert_eq!(resumed_from(&outcome.events), Some(6));
+    assert!(outcome.warnings().is_empty(), "an interrupted save is nothing to warn of: {:?}", outcome.warnings());
+}
+
+#[test]
+fn with_every_checkpoint_damaged_training_starts_over() {
+    let reference = Job::new();
+    reference.complete();
+    let job = killed();
+    job.checkpoints(0).iter().for_each(|folder| flip_a_bit(&folder.join("weights.safetensors"), 5));
+    let outcome = job.must("train");
+    assert_eq!((resumed_from(&outcome.events), outcome.warnings().len()), (Some(0), 2));
+    job.must("publish");
+    assert_eq!(job.adapter(), reference.adapter());
+}
+
+#[test]
+fn a_late_write_of_an_older_attempt_is_not_preferred() {
+    let mut job = killed();
+    job.variable(env::ATTEMPT, "1").variable(env::KILL_AT, "group:checkpoint.after_manifest");
+    assert_eq!(job.run("train").code(), -9);
+    assert_eq!(job.checkpoints(1).len(), 1, "attempt 1 saved step 12");
+    // A process of attempt 0 wakes up and commits a later step.
+    let (old, late) = (job.checkpoints(0)[0].clone(), job.config.checkpoint_folder.join("attempt-0/step-00000099"));
+    fs::rename(&old, &late).expect("one file system");
+    job.variable(env::ATTEMPT, "2").variables.retain(|(name, _)| *name != env::KILL_AT);
+    assert_eq!(resumed_from(&job.must("train").events), Some(12));
+}
+
+#[test]
+fn another_jobs_checkpoint_is_refused() {
+    let mut job = killed();
+    job.config.hyperparameters.seed = 43;
+    let outcome = job.run("train");
+    outcome.expect(ExitCode::InvalidInput);
+    let message = job.termination();
+    assert!(message.message.contains("step-00000009") && message.message.contains("seed 42 instead of 43"), "{message:?}");
+}
+
+#[test]
+fn only_the_newest_checkpoints_are_kept() {
+    let job = Job::new();
+    job.must("prepare");
+    job.must("train");
+    let kept: Vec<String> = job.checkpoints(0).iter().map(|folder| folder.file_name().expect("named").to_string_lossy().into_owned()).collect();
+    assert_eq!(kept, ["step-00000009", "step-00000012"]);
+}

@@ -1,0 +1,13 @@
+//! The binary as its callers use it: whole runs of a tiny random Llama, with ranks, supervisors and faults.
+//!
+//! Nothing here sleeps: tests wait for events, for the end of a process, or for the end of a pipe that every process of a run holds open.
+
+mod bad_input;
+mod damage;
+mod faults;
+mod job;
+mod kill_points;
+mod nodes;
+mod numbers;
+mod outside;
+mod tiny_model;
