@@ -129,12 +129,13 @@ fn a_process_without_last_words_is_described_by_its_end() {
 fn ctrl_c_saves_a_checkpoint_and_the_same_command_continues() {
     let setting = Setting::new();
     setting.misbehave("interrupt-in-train", "");
-    setting
+    let ran = setting
         .run(&["--fresh"])
         .ended_with(130)
         .says("saving a checkpoint")
         .says("interrupted; the last checkpoint is of step 3")
         .says("the same command continues: temper run -f job.yaml --volume models=models --volume data=data\n");
+    assert!(!ran.stderr.contains("failed"), "{}", ran.stderr);
     setting.run(&[]).ended_with(0).says("from step 3 of 4");
     assert_eq!(setting.stages(), ["prepare", "train", "train", "publish"]);
 }

@@ -134,7 +134,9 @@ impl<'a> Executor<'a> {
         if self.last_situation.as_ref() == Some(situation) {
             return;
         }
-        if let Situation::BackingOff { stage, until } = situation {
+        if let Situation::BackingOff { stage, until } = situation
+            && self.interrupts == 0
+        {
             let seconds = until.duration_since(Timestamp::now()).as_secs_f64().max(0.0).ceil();
             let failure = self.state.records(*stage).last().and_then(|record| record.ended.as_ref());
             if let Some(failure) = failure.filter(|_| seconds > 0.0) {
