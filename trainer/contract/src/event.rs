@@ -51,6 +51,7 @@ pub enum Event {
         /// After this step.
         step: u64,
         /// Mean loss of a held-out target token, in nats.
+        #[serde(deserialize_with = "crate::number::nan_if_null")]
         validation_loss: f64,
         /// Target tokens.
         target_tokens: u64,
@@ -92,10 +93,12 @@ pub struct StepRecord {
     /// Passes over the data so far.
     pub epoch: f64,
     /// Mean loss of a target token over the global batch, in nats.
+    #[serde(deserialize_with = "crate::number::nan_if_null")]
     pub training_loss: f64,
     /// Learning rate of this step.
     pub learning_rate: f64,
     /// Global norm of the gradient before clipping.
+    #[serde(deserialize_with = "crate::number::nan_if_null")]
     pub gradient_norm: f64,
     /// Tokens (not padding) that the step saw, over all ranks.
     pub tokens: u64,

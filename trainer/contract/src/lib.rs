@@ -9,6 +9,7 @@ pub mod event;
 pub mod exit_code;
 pub mod layout;
 pub mod metric;
+pub mod number;
 pub mod report;
 pub mod request;
 pub mod termination;

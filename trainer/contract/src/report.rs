@@ -96,6 +96,7 @@ pub struct TrainReport {
     /// Parameters and how many were trained.
     pub parameters: Parameters,
     /// Loss of the last step.
+    #[serde(deserialize_with = "crate::number::nan_if_null")]
     pub training_loss: f64,
     /// Held-out loss before the first step and after the last; none without validation rows.
     pub validation: Option<BeforeAfter>,
@@ -126,8 +127,10 @@ pub struct Restarts {
 #[serde(rename_all = "camelCase")]
 pub struct BeforeAfter {
     /// Of the base model.
+    #[serde(deserialize_with = "crate::number::nan_if_null")]
     pub before: f64,
     /// Of the tuned model.
+    #[serde(deserialize_with = "crate::number::nan_if_null")]
     pub after: f64,
 }
 

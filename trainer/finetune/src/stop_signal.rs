@@ -24,10 +24,4 @@ impl StopSignal {
     pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
-
-    /// As if one had arrived.
-    #[cfg(test)]
-    pub(crate) fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }

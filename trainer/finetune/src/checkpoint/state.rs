@@ -17,6 +17,7 @@ pub(crate) struct TrainingState {
     /// Skipped steps in a row, up to now.
     pub(crate) non_finite_in_a_row: u64,
     /// The last step's loss, in nats a target token.
+    #[serde(deserialize_with = "temper_contract::number::nan_if_null")]
     pub(crate) training_loss: f64,
     /// Tokens seen.
     pub(crate) tokens: u64,
@@ -75,6 +76,7 @@ pub(crate) struct Evaluation {
     /// After this step.
     pub(crate) step: u64,
     /// Nats a target token.
+    #[serde(deserialize_with = "temper_contract::number::nan_if_null")]
     pub(crate) loss: f64,
 }
 
