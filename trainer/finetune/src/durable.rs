@@ -42,7 +42,10 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
         Err(error) => return Err(Failure::invalid(format!("failed to read {}: {error}", path.display()), "check the file's permissions")),
     };
     serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-        Failure::invalid(format!("failed to parse {}: {error}", path.display()), "remove the file if it was edited, and run the stage before it again")
+        Failure::invalid(
+            format!("failed to parse {}: {error}", path.display()),
+            "remove the file if it was edited, and run the stage before it again",
+        )
     })
 }
 

@@ -93,7 +93,9 @@ impl From<temper_data::Error> for Failure {
     fn from(error: temper_data::Error) -> Self {
         match error {
             temper_data::Error::Artifact(error) => error.into(),
-            error if error.is_storage() => Self::new(ExitCode::Storage, error.to_string(), "check that the path is there and that its volume has room"),
+            error if error.is_storage() => {
+                Self::new(ExitCode::Storage, error.to_string(), "check that the path is there and that its volume has room")
+            }
             error => Self::invalid(error.to_string(), "correct the data, the file or the field that is named and run again"),
         }
     }

@@ -49,7 +49,12 @@ pub fn main() -> std::process::ExitCode {
         Ok(Ending::Complete | Ending::EarlyStopping) => ExitCode::Success,
         Ok(Ending::Terminated) => {
             let message = "stopped by a signal; the checkpoint is written".to_owned();
-            termination::leave(&TerminationMessage { reason: ExitCode::Terminated, message, next_step: "run again to go on".to_owned(), rank: None });
+            termination::leave(&TerminationMessage {
+                reason: ExitCode::Terminated,
+                message,
+                next_step: "run again to go on".to_owned(),
+                rank: None,
+            });
             ExitCode::Terminated
         }
         Err(failure) => {

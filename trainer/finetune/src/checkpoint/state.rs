@@ -58,14 +58,13 @@ impl Identity {
             ("dataDigest", self.data_digest.clone(), expected.data_digest.clone()),
             ("baseModelDigest", self.base_model_digest.clone(), expected.base_model_digest.clone()),
             ("seed", self.seed.to_string(), expected.seed.to_string()),
-            (
-                "perDeviceTrainBatchSize",
-                self.per_device_train_batch_size.to_string(),
-                expected.per_device_train_batch_size.to_string(),
-            ),
+            ("perDeviceTrainBatchSize", self.per_device_train_batch_size.to_string(), expected.per_device_train_batch_size.to_string()),
             ("totalSteps", self.total_steps.to_string(), expected.total_steps.to_string()),
         ];
-        fields.into_iter().find(|(_, found, wanted)| found != wanted).map(|(name, found, wanted)| format!("{name} {found} instead of {wanted}"))
+        fields
+            .into_iter()
+            .find(|(_, found, wanted)| found != wanted)
+            .map(|(name, found, wanted)| format!("{name} {found} instead of {wanted}"))
     }
 }
 

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use temper_contract::layout;
 use tch::Tensor;
+use temper_contract::layout;
 use temper_model::Parameter;
 
 const WEIGHTS: &str = "weights.safetensors";
@@ -78,23 +78,18 @@ impl CheckpointStore {
         create_folder(&attempt_folder)?;
         let aside = attempt_folder.join(format!("{ASIDE}{}", layout::step_folder(state.step)));
         let committed = self.folder(Id { attempt: self.attempt, step: state.step });
-        self.write_aside(&aside, state, tensors)
-            .and_then(|files| self.commit(&aside, &committed, state.step, files))
-            .inspect_err(|_| {
+        self.write_aside(&aside, state, tensors).and_then(|files| self.commit(&aside, &committed, state.step, files)).inspect_err(
+            |_| {
                 // Give the room back; the failure that is reported is the first one.
                 let _ = fs::remove_dir_all(&aside);
-            })?;
+            },
+        )?;
         kill_point(kill_point::CHECKPOINT_AFTER_MANIFEST);
         self.remove_outdated();
         Ok(committed)
     }
 
-    fn write_aside(
-        &self,
-        aside: &Path,
-        state: &TrainingState,
-        tensors: &Tensors<'_>,
-    ) -> Result<BTreeMap<String, Entry>> {
+    fn write_aside(&self, aside: &Path, state: &TrainingState, tensors: &Tensors<'_>) -> Result<BTreeMap<String, Entry>> {
         remove_folder(aside)?;
         create_folder(aside)?;
         let mut files = BTreeMap::new();

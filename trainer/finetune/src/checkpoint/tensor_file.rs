@@ -51,8 +51,9 @@ pub(super) fn open(path: &Path, parts: &[Part<'_>]) -> Result<BufReader<File>, S
     let header = read_header(&mut reader, size)?;
     let mut offset = 0;
     for part in parts {
-        let Entry { dtype, shape, data_offsets } =
-            header.get(&part.name).ok_or_else(|| format!("tensor {} is missing: the checkpoint is of another model or method", part.name))?;
+        let Entry { dtype, shape, data_offsets } = header
+            .get(&part.name)
+            .ok_or_else(|| format!("tensor {} is missing: the checkpoint is of another model or method", part.name))?;
         if shape != part.shape || dtype != "F32" {
             return Err(format!("tensor {} is {dtype} {shape:?} instead of F32 {:?}", part.name, part.shape));
         }

@@ -44,7 +44,8 @@ impl Metrics {
         let registry = Registry::new_custom(None, Some(labels)).map_err(unexpected)?;
         let gauge = |of: Metric| register(&registry, Gauge::new(of.name, of.help));
         let counter = |of: Metric| register(&registry, Counter::new(of.name, of.help));
-        let step_duration = HistogramOpts::from(Opts::new(metric::STEP_DURATION.name, metric::STEP_DURATION.help)).buckets(STEP_BUCKETS.into());
+        let step_duration =
+            HistogramOpts::from(Opts::new(metric::STEP_DURATION.name, metric::STEP_DURATION.help)).buckets(STEP_BUCKETS.into());
         // On a CPU it stays 0, as its help says.
         gauge(metric::GPU_MEMORY)?;
         Ok(Self {

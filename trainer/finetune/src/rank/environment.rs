@@ -42,7 +42,8 @@ impl Environment {
             0 => None,
             first => {
                 let port = usize::from(first) + rank;
-                let port = u16::try_from(port).map_err(|_| invalid(env::METRICS_PORT, &first.to_string(), "no port is left for this rank"))?;
+                let port =
+                    u16::try_from(port).map_err(|_| invalid(env::METRICS_PORT, &first.to_string(), "no port is left for this rank"))?;
                 Some(port)
             }
         };

@@ -1,10 +1,10 @@
 //! One rank: the training loop.
 
+mod data;
 mod environment;
 mod evaluation;
 mod heartbeat;
 mod observers;
-mod data;
 mod report;
 mod setup;
 mod step;
@@ -15,8 +15,8 @@ pub(crate) use evaluation::flat_batch;
 
 use crate::failure::Result;
 use crate::stop_signal::StopSignal;
-use temper_contract::TrainerConfig;
 use environment::Environment;
+use temper_contract::TrainerConfig;
 use training::{Progress, Training};
 
 /// How training ended.

@@ -13,7 +13,8 @@ use temper_contract::report::{BeforeAfter, TrainReport};
 /// Writes the report; from then on the stage is done.
 pub(super) fn write(training: &Training, ending: Ending) -> Result<()> {
     let Training { config, state, saved, data, .. } = training;
-    let validation = state.baseline.zip(state.last_evaluation).map(|(before, after)| BeforeAfter { before: before.loss, after: after.loss });
+    let validation =
+        state.baseline.zip(state.last_evaluation).map(|(before, after)| BeforeAfter { before: before.loss, after: after.loss });
     let report = TrainReport {
         step: state.step,
         total_steps: training.total_steps(),

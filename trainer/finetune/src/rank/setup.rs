@@ -100,7 +100,11 @@ fn resume(
     };
     if identity.total_steps == 0 {
         return Err(Failure::invalid(
-            format!("there is nothing to train: {} examples and numTrainEpochs {}", data.train.len(), config.hyperparameters.num_train_epochs),
+            format!(
+                "there is nothing to train: {} examples and numTrainEpochs {}",
+                data.train.len(),
+                config.hyperparameters.num_train_epochs
+            ),
             "give spec.dataset more rows, or raise spec.hyperparameters.numTrainEpochs",
         ));
     }

@@ -103,7 +103,9 @@ impl Training {
         }
         Err(Failure::new(
             ExitCode::Diverged,
-            format!("training diverged: loss {training_loss} and gradient norm {gradient_norm} at step {step}, {in_a_row} steps in a row were not finite"),
+            format!(
+                "training diverged: loss {training_loss} and gradient norm {gradient_norm} at step {step}, {in_a_row} steps in a row were not finite"
+            ),
             "lower spec.hyperparameters.learningRate or maxGradNorm, add warmupSteps, or look for broken rows around that step",
         ))
     }

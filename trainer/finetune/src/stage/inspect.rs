@@ -61,12 +61,7 @@ fn inspect_model(config: &TrainerConfig, source: &ModelSource, problems: &mut Ve
     };
     let parameters = noted(problems, TARGET_MODULES, "correct the field that is named", parameters::count(shape, &config.method))?;
     let estimate = noted(problems, MODEL, "correct the field that is named", memory::estimate(shape, config))?;
-    Some(ModelFacts {
-        family: shape.family.model_type().to_owned(),
-        parameters,
-        adapted_modules,
-        memory_estimate_bytes: estimate.total,
-    })
+    Some(ModelFacts { family: shape.family.model_type().to_owned(), parameters, adapted_modules, memory_estimate_bytes: estimate.total })
 }
 
 /// The tokenizer, and the chat template where the data needs one.

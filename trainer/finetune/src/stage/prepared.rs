@@ -10,8 +10,9 @@ use temper_data::TokenCache;
 /// The report, without which the stage is not done.
 pub(crate) fn report(config: &TrainerConfig) -> Result<PrepareReport> {
     let path = config.run_folder.join(layout::PREPARE_REPORT);
-    read_json(&path)?
-        .ok_or_else(|| Failure::invalid(format!("{} is missing: the data is not prepared", path.display()), "run temper-trainer prepare first"))
+    read_json(&path)?.ok_or_else(|| {
+        Failure::invalid(format!("{} is missing: the data is not prepared", path.display()), "run temper-trainer prepare first")
+    })
 }
 
 /// The tokens to train on.

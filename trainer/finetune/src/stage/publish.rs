@@ -35,10 +35,11 @@ pub(crate) fn run(config: &TrainerConfig) -> Result<()> {
         _ => ArtifactFormat::HuggingFace,
     };
     let aside = aside(&config.output_folder)?;
-    let published = write_checked(config, &source, &mut model, format, &aside).and_then(|()| commit(&aside, config, format)).inspect_err(|_| {
-        // Give the room back; the failure that is reported is the first one.
-        let _ = fs::remove_dir_all(&aside);
-    })?;
+    let published =
+        write_checked(config, &source, &mut model, format, &aside).and_then(|()| commit(&aside, config, format)).inspect_err(|_| {
+            // Give the room back; the failure that is reported is the first one.
+            let _ = fs::remove_dir_all(&aside);
+        })?;
     kill_point(kill_point::PUBLISH_REPORT);
     write_json(&report_path, &published)?;
     emit(&Event::Finished { step: trained.step, reason: "complete".to_owned() });
@@ -60,7 +61,9 @@ fn load_trained(config: &TrainerConfig, source: &ModelSource, trained: &TrainRep
     let tensors = Tensors { parameters: parameters.parameters(), master: &parameters.master, moments: &moments };
     let found = checkpoints.load_newest(&tensors)?;
     if found.as_ref().map(|(state, _)| state.step) != Some(trained.step) {
-        let newest = found.map_or("there is none".to_owned(), |(state, folder)| format!("the newest whole one is of step {}: {}", state.step, folder.display()));
+        let newest = found.map_or("there is none".to_owned(), |(state, folder)| {
+            format!("the newest whole one is of step {}: {}", state.step, folder.display())
+        });
         return Err(Failure::new(
             ExitCode::Storage,
             format!("the final checkpoint of step {} cannot be used: {newest}", trained.step),

@@ -8,7 +8,7 @@ use super::watch::Watch;
 use crate::events::emit;
 use crate::failure::Result;
 use crate::stop_signal::StopSignal;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use temper_contract::Event;
 
@@ -57,17 +57,15 @@ impl Ranks {
         let count = node.config.parallelism.num_proc_per_node;
         let failure = &node.config.failure;
         let seconds = Duration::from_secs;
-        let processes = (0..count).map(|local_rank| RankProcess::start(node, local_rank, generation, sender.clone())).collect::<Result<_>>()?;
+        let processes =
+            (0..count).map(|local_rank| RankProcess::start(node, local_rank, generation, sender.clone())).collect::<Result<_>>()?;
         let watch = Watch::new(count, seconds(failure.heartbeat_timeout_seconds), seconds(failure.stall_timeout_seconds), Instant::now());
         Ok(Self { processes, heard, watch, ends: Vec::new(), explain_until: None })
     }
 
     /// Takes in what the ranks say, for at most `patience` if they say nothing.
     fn listen(&mut self, patience: Duration) -> Result<()> {
-        let mut message = match self.heard.recv_timeout(patience) {
-            Ok(message) => Some(message),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        };
+        let mut message = self.heard.recv_timeout(patience).ok();
         while let Some((local_rank, heard)) = message {
             self.take_in(local_rank, heard)?;
             message = self.heard.try_recv().ok();

@@ -48,7 +48,8 @@ impl Node {
         let master_address = variable(env::MASTER_ADDR).unwrap_or_else(|| "127.0.0.1".to_owned());
         let patience = Duration::from_secs(config.failure.rendezvous_timeout_seconds);
         let store = if node_rank == 0 { Store::host(port, patience)? } else { connect(&master_address, port, patience)? };
-        let executable = std::env::current_exe().map_err(|error| Failure::unexpected(format!("failed to find this executable: {error}")))?;
+        let executable =
+            std::env::current_exe().map_err(|error| Failure::unexpected(format!("failed to find this executable: {error}")))?;
         let log_folder = config.run_folder.join(layout::LOGS);
         create_folder(&log_folder)?;
         Ok(Self {

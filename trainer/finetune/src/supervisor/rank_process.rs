@@ -55,7 +55,8 @@ impl RankProcess {
         if generation > 0 {
             command.env_remove(env::KILL_AT);
         }
-        let failed = |error: std::io::Error| Failure::unexpected(format!("failed to start rank {rank} ({}): {error}", node.executable.display()));
+        let failed =
+            |error: std::io::Error| Failure::unexpected(format!("failed to start rank {rank} ({}): {error}", node.executable.display()));
         let mut child = command.spawn().map_err(failed)?;
         let stdout = child.stdout.take();
         std::thread::spawn(move || {
@@ -86,7 +87,9 @@ impl RankProcess {
     pub(super) fn end(&mut self) -> Result<End> {
         let status = self.child.wait().map_err(|error| Failure::unexpected(format!("failed to wait for rank {}: {error}", self.rank)))?;
         Ok(match status.code() {
-            Some(code) => End::Exited { code, message: termination::read(&self.message_path).map(|message| message_of_rank(message, self.rank)) },
+            Some(code) => {
+                End::Exited { code, message: termination::read(&self.message_path).map(|message| message_of_rank(message, self.rank)) }
+            }
             None => End::Signalled(status.signal().unwrap_or_default()),
         })
     }

@@ -37,7 +37,9 @@ fn a_damaged_checkpoint_is_passed_over_with_a_warning_that_names_the_file() {
     type Damage = fn(&Path);
     let table: [(&str, Damage); 8] = [
         ("weights.safetensors", |folder| flip_a_bit(&folder.join("weights.safetensors"), 5)),
-        ("weights.safetensors", |folder| flip_a_bit(&folder.join("weights.safetensors"), fs::metadata(folder.join("weights.safetensors")).expect("there").len() - 20)),
+        ("weights.safetensors", |folder| {
+            flip_a_bit(&folder.join("weights.safetensors"), fs::metadata(folder.join("weights.safetensors")).expect("there").len() - 20)
+        }),
         ("optimizer.safetensors", |folder| flip_a_bit(&folder.join("optimizer.safetensors"), 1)),
         ("state.json", |folder| flip_a_bit(&folder.join("state.json"), 20)),
         ("optimizer.safetensors", |folder| {
@@ -58,7 +60,11 @@ fn a_damaged_checkpoint_is_passed_over_with_a_warning_that_names_the_file() {
         damage(&job.checkpoints(0)[1]);
         let outcome = job.must("train");
         assert_eq!(resumed_from(&outcome.events), Some(6), "{file}");
-        assert!(outcome.warnings().iter().any(|warning| warning.contains("step-00000009") && warning.contains(file)), "{file}: {:?}", outcome.warnings());
+        assert!(
+            outcome.warnings().iter().any(|warning| warning.contains("step-00000009") && warning.contains(file)),
+            "{file}: {:?}",
+            outcome.warnings()
+        );
         job.must("publish");
         assert_eq!(job.adapter(), reference.adapter(), "{file}");
     }
@@ -113,6 +119,7 @@ fn only_the_newest_checkpoints_are_kept() {
     let job = Job::new();
     job.must("prepare");
     job.must("train");
-    let kept: Vec<String> = job.checkpoints(0).iter().map(|folder| folder.file_name().expect("named").to_string_lossy().into_owned()).collect();
+    let kept: Vec<String> =
+        job.checkpoints(0).iter().map(|folder| folder.file_name().expect("named").to_string_lossy().into_owned()).collect();
     assert_eq!(kept, ["step-00000009", "step-00000012"]);
 }

@@ -9,8 +9,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use temper_contract::config::{
-    BaseModel, ChatTemplate, Checkpoint, Dataset, DatasetFormat, Device, Evaluation, ExcessLengthStrategy, Failure, Filters, Hyperparameters,
-    Lora, LrSchedulerType, Method, Output, Parallelism, Precision, Validation,
+    BaseModel, ChatTemplate, Checkpoint, Dataset, DatasetFormat, Device, Evaluation, ExcessLengthStrategy, Failure, Filters,
+    Hyperparameters, Lora, LrSchedulerType, Method, Output, Parallelism, Precision, Validation,
 };
 use temper_contract::event::StepRecord;
 use temper_contract::report::{PublishReport, TrainReport};
@@ -225,19 +225,15 @@ impl Outcome {
     }
 
     pub(crate) fn warnings(&self) -> Vec<&str> {
-        let warning = |event| match event {
-            &Event::Warning { ref message } => Some(message.as_str()),
-            _ => None,
-        };
-        self.events.iter().filter_map(warning).collect()
+        self.texts(|event| if let Event::Warning { message } = event { Some(message) } else { None })
     }
 
     pub(crate) fn restarts(&self) -> Vec<&str> {
-        let restart = |event| match event {
-            &Event::Restarting { ref reason, .. } => Some(reason.as_str()),
-            _ => None,
-        };
-        self.events.iter().filter_map(restart).collect()
+        self.texts(|event| if let Event::Restarting { reason, .. } = event { Some(reason) } else { None })
+    }
+
+    fn texts(&self, of: impl Fn(&Event) -> Option<&String>) -> Vec<&str> {
+        self.events.iter().filter_map(|event| of(event).map(String::as_str)).collect()
     }
 }
 

@@ -71,7 +71,10 @@ fn each_prompt_gets_one_line() {
         answers.into_iter().map(|answer| serde_json::from_value(answer).expect("the contract's report")).collect()
     };
     let greedy = ask(Sampling::GREEDY);
-    assert_eq!(greedy.iter().map(|answer| (answer.prompt.as_str(), answer.prompt_tokens)).collect::<Vec<_>>(), [("w5 w6 w7", 3), ("w9", 1)]);
+    assert_eq!(
+        greedy.iter().map(|answer| (answer.prompt.as_str(), answer.prompt_tokens)).collect::<Vec<_>>(),
+        [("w5 w6 w7", 3), ("w9", 1)]
+    );
     assert!(greedy.iter().all(|answer| answer.token_ids.len() == 5 || answer.finish_reason == "stop"));
     assert_eq!(greedy, ask(Sampling::GREEDY));
     let sampled = |seed| ask(Sampling { temperature: 2.0, top_k: None, top_p: None, seed });

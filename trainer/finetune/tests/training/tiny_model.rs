@@ -42,9 +42,7 @@ pub(crate) fn write_model(folder: &Path, poisoned: bool) {
     );
     let mut vocabulary = Map::from_iter([("<unk>".to_owned(), json!(0)), ("<eos>".to_owned(), json!(1))]);
     vocabulary.extend((2..VOCABULARY).map(|id| (format!("w{id}"), json!(id))));
-    let special = |id: usize, content: &str| {
-        json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true})
-    };
+    let special = |id: usize, content: &str| json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true});
     write_json(
         "tokenizer.json",
         json!({
