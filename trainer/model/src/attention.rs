@@ -4,6 +4,8 @@
 
 use crate::Error;
 use crate::block::front;
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::{self, Bf16, Element, Matrix};
 use std::collections::HashMap;
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
@@ -73,8 +75,39 @@ impl Attention {
         x.view([1, rows, columns / self.head_dim as i64, self.head_dim as i64]).transpose(1, 2)
     }
 
-    /// Writes each sequence's attention output to the first H D columns of `out`. Returns what backward needs: `[1, H, S]` log-sum-exps.
+    /// Writes each sequence's attention output to the first H D columns of `out`. Returns what backward needs, log-sum-exps: `[H, T]`, or `[1, H, S]`
+    /// of each sequence.
     pub(crate) fn forward(
+        &self,
+        qkv: &Tensor,
+        out: &Tensor,
+        sequences: &[Range<usize>],
+        masks: &mut WindowMasks,
+    ) -> Result<Vec<Tensor>, Error> {
+        #[cfg(target_arch = "x86_64")]
+        if kernels::attention::take(qkv) {
+            let normalisers = Tensor::empty([self.heads as i64, qkv.size()[0]], (Kind::Float, Device::Cpu));
+            match qkv.kind() {
+                Kind::Float => self.forward_kernel::<f32>(qkv, out, &normalisers, sequences),
+                _ => self.forward_kernel::<Bf16>(qkv, out, &normalisers, sequences),
+            }
+            return Ok(vec![normalisers]);
+        }
+        self.forward_by_sequence(qkv, out, sequences, masks)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn forward_kernel<E: Element>(&self, qkv: &Tensor, out: &Tensor, normalisers: &Tensor, sequences: &[Range<usize>]) {
+        kernels::attention::forward::<E>(&Matrix::of(qkv), &Matrix::of(out), &Matrix::of(normalisers), sequences, self.extents());
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn extents(&self) -> kernels::attention::Heads {
+        let Self { heads, key_value_heads, head_dim, window } = *self;
+        kernels::attention::Heads { heads, key_value_heads, head_dim, window }
+    }
+
+    fn forward_by_sequence(
         &self,
         qkv: &Tensor,
         out: &Tensor,
@@ -144,6 +177,43 @@ impl Attention {
         sequences: &[Range<usize>],
         masks: &mut WindowMasks,
     ) -> Result<(), Error> {
+        #[cfg(target_arch = "x86_64")]
+        if let ([normalisers], true) = (normalisers, kernels::attention::take(qkv)) {
+            match qkv.kind() {
+                Kind::Float => self.backward_kernel::<f32>(qkv, out, normalisers, dout, dqkv, sequences),
+                _ => self.backward_kernel::<Bf16>(qkv, out, normalisers, dout, dqkv, sequences),
+            }
+            return Ok(());
+        }
+        self.backward_by_sequence(qkv, out, normalisers, dout, dqkv, sequences, masks)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn backward_kernel<E: Element>(
+        &self,
+        qkv: &Tensor,
+        out: &Tensor,
+        normalisers: &Tensor,
+        dout: &Tensor,
+        dqkv: &Tensor,
+        sequences: &[Range<usize>],
+    ) {
+        let [qkv, out, dout] = [qkv, out, dout].map(Matrix::<E>::of);
+        let saved = kernels::attention::Saved { qkv, out, normalisers_HT: Matrix::of(normalisers), dout };
+        kernels::attention::backward(&saved, &Matrix::of(dqkv), sequences, self.extents());
+    }
+
+    #[allow(clippy::too_many_arguments)] // as `backward`
+    fn backward_by_sequence(
+        &self,
+        qkv: &Tensor,
+        out: &Tensor,
+        normalisers: &[Tensor],
+        dout: &Tensor,
+        dqkv: &Tensor,
+        sequences: &[Range<usize>],
+        masks: &mut WindowMasks,
+    ) -> Result<(), Error> {
         for (rows, logsumexp) in sequences.iter().zip(normalisers) {
             let [q, k, v] = self.split(qkv, rows);
             let part = |x: &Tensor| self.by_head(&x.narrow(0, rows.start as i64, rows.len() as i64).narrow(1, 0, self.columns()[0]));
@@ -186,5 +256,56 @@ impl Attention {
         let dk = summed(ds.transpose(2, 3).matmul(&q.to_kind(Kind::Float)));
         let dv = summed(p.transpose(2, 3).matmul(&dout));
         Ok([dq, dk, dv])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{close, random};
+
+    #[test]
+    fn the_kernel_equals_the_library_and_the_plain_formula() {
+        let lengths = [1, 7, 40, 95];
+        let sequences: Vec<Range<usize>> = lengths
+            .iter()
+            .scan(0, |start, length| {
+                *start += length;
+                Some(*start - length..*start)
+            })
+            .collect();
+        let tokens = lengths.iter().sum::<usize>() as i64;
+        for (heads, key_value_heads, head_dim, window) in
+            [(6, 2, 16, None), (3, 3, 10, None), (9, 3, 64, None), (4, 1, 6, Some(5)), (2, 1, 40, Some(33))]
+        {
+            let attention = Attention { heads, key_value_heads, head_dim, window };
+            let columns = ((heads + 2 * key_value_heads) * head_dim) as i64;
+            let width = (heads * head_dim) as i64;
+            let qkv = random(&[tokens, columns + 3], 1).narrow(1, 0, columns) * 3.0;
+            let dout = random(&[tokens, width], 2);
+            let run = |by_sequence: bool| {
+                let mut masks = WindowMasks::default();
+                let (out, dqkv) = (dout.zeros_like(), qkv.zeros_like());
+                if by_sequence {
+                    let normalisers = attention.forward_by_sequence(&qkv, &out, &sequences, &mut masks).expect("sound");
+                    attention.backward_by_sequence(&qkv, &out, &normalisers, &dout, &dqkv, &sequences, &mut masks).expect("sound");
+                } else {
+                    let normalisers = attention.forward(&qkv, &out, &sequences, &mut masks).expect("sound");
+                    attention.backward(&qkv, &out, &normalisers, &dout, &dqkv, &sequences, &mut masks).expect("sound");
+                }
+                (out, dqkv)
+            };
+            let ((out, dqkv), (expected_out, expected_dqkv)) = (run(false), run(true));
+            close(&out, &expected_out, 2e-6);
+            close(&dqkv, &expected_dqkv, 5e-6);
+
+            // The plain formula, which other devices use.
+            let last = sequences[3].clone();
+            let [q, k, v] = attention.split(&qkv, &last);
+            let additive = mask(last.len(), window, &qkv);
+            let (scores, values) = attention.scores(&q, &k, &v, Some(&additive));
+            let plain = scores.softmax(-1, Kind::Float).matmul(&values).transpose(1, 2).reshape([last.len() as i64, width]);
+            close(&out.narrow(0, last.start as i64, last.len() as i64), &plain, 2e-6);
+        }
     }
 }

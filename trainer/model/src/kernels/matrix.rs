@@ -2,6 +2,7 @@
 
 use super::Element;
 use std::marker::PhantomData;
+use std::ops::Range;
 use tch::{Device, Tensor};
 
 /// The rows of a two-dimensional CPU tensor whose columns are contiguous. Rows may be farther apart than they are long.
@@ -60,5 +61,17 @@ impl<'a, E: Element> Matrix<'a, E> {
         assert!(index < self.rows);
         // SAFETY: as in `row`.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(index * self.stride), self.columns) }
+    }
+
+    /// Some columns of a row to write, where threads share rows.
+    ///
+    /// # Safety
+    /// Nobody else may read or write these columns of the row while the slice lives.
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref)] // as `row_mut`
+    pub(crate) unsafe fn part_mut(&self, index: usize, columns: Range<usize>) -> &mut [E] {
+        assert!(index < self.rows && columns.start <= columns.end && columns.end <= self.columns);
+        // SAFETY: as in `row`; the columns are inside the row.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(index * self.stride + columns.start), columns.len()) }
     }
 }

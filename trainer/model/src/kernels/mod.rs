@@ -4,6 +4,8 @@
 //! The modules beside this folder hold the same mathematics in ATen operations, used on other devices and as the reference in tests.
 #![allow(unsafe_code)] // raw tensor memory; each block says why it is sound
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod attention;
 pub(crate) mod cpu;
 pub(crate) mod dropout;
 pub(crate) mod element;
@@ -13,6 +15,8 @@ pub(crate) mod rope;
 pub(crate) mod simd;
 pub(crate) mod softmax;
 pub(crate) mod swiglu;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod tile;
 
 pub(crate) use element::{Bf16, Element};
 pub(crate) use matrix::Matrix;
