@@ -32,6 +32,28 @@ impl Batch {
         self.token_ids.len()
     }
 
+    /// What the targets depend on, and the numbers of its sequences: attention is causal, so tokens behind a sequence's last target row and
+    /// sequences without one change nothing.
+    pub(crate) fn needed(&self) -> (Self, Vec<usize>) {
+        let mut needed = Self { target_ids: self.target_ids.clone(), ..Self::default() };
+        let mut kept = Vec::new();
+        let (mut start, mut rows) = (0, self.target_rows.iter().map(|&row| row as usize).peekable());
+        for (number, &length) in self.sequence_lengths.iter().enumerate() {
+            let mut end = start;
+            while let Some(row) = rows.next_if(|&row| row < start + length) {
+                needed.target_rows.push((needed.tokens() + row - start) as i64);
+                end = row + 1;
+            }
+            if end > start {
+                needed.token_ids.extend(&self.token_ids[start..end]);
+                needed.sequence_lengths.push(end - start);
+                kept.push(number);
+            }
+            start += length;
+        }
+        (needed, kept)
+    }
+
     /// Checks everything that the kernels trust.
     pub(crate) fn check(&self, vocab_size: usize) -> Result<(), Error> {
         let refuse = |field, value: String, reason: String| Err(Error::Batch { field, value, reason });
@@ -79,6 +101,20 @@ mod tests {
 
     fn batch() -> Batch {
         Batch { token_ids: vec![1, 2, 3, 4, 5], sequence_lengths: vec![2, 3], target_rows: vec![0, 3], target_ids: vec![2, 5] }
+    }
+
+    #[test]
+    fn what_follows_the_last_target_is_not_needed() {
+        let batch = Batch {
+            token_ids: vec![1, 2, 3, 4, 5, 6, 7, 8, 9],
+            sequence_lengths: vec![4, 2, 3],
+            target_rows: vec![0, 2, 7],
+            target_ids: vec![2, 4, 9],
+        };
+        let needed =
+            Batch { token_ids: vec![1, 2, 3, 7, 8], sequence_lengths: vec![3, 2], target_rows: vec![0, 2, 4], target_ids: vec![2, 4, 9] };
+        assert_eq!(batch.needed(), (needed.clone(), vec![0, 2]));
+        assert_eq!(needed.needed(), (needed, vec![0, 1]));
     }
 
     #[test]

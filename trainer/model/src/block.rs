@@ -37,6 +37,12 @@ pub(crate) struct Pass<'a> {
     pub(crate) sequences: Vec<Range<usize>>,
     /// `[T]`
     pub(crate) positions: Vec<i64>,
+    /// Rows that are worked on: T, or N in the last layer after attention.
+    pub(crate) rows: usize,
+    /// None where the last layer's output is wanted for all rows.
+    pub(crate) targets: Option<Targets>,
+    /// Whether `rows` are the targets.
+    pub(crate) at_targets: bool,
     pub(crate) dropout: Option<Dropout>,
     pub(crate) keep: Keep,
     /// When generating: what came before this pass's one sequence.
@@ -45,19 +51,49 @@ pub(crate) struct Pass<'a> {
     pub(crate) normalisers: Vec<Vec<Tensor>>,
 }
 
-impl Pass<'_> {
-    fn tokens(&self) -> usize {
-        self.positions.len()
+/// The rows that losses are computed from. After the last layer's attention nothing else matters.
+pub(crate) struct Targets {
+    count: usize,
+    /// `[N]` on the model's device.
+    rows: Tensor,
+    dropout: Option<Dropout>,
+}
+
+impl Targets {
+    /// `rows` holds `target_rows`; `dropout` has the masks of all rows.
+    pub(crate) fn new(target_rows: &[i64], dropout: Option<&Dropout>, rows: Tensor) -> Self {
+        Self { count: target_rows.len(), rows, dropout: dropout.map(|dropout| dropout.select(target_rows)) }
     }
 
+    /// The target rows of `from`, written to `to`.
+    fn gather(&self, from: &Tensor, to: &Tensor) {
+        to.shallow_clone().copy_(&from.index_select(0, &self.rows));
+    }
+
+    /// `to` with the target rows of `from`, and zeros elsewhere.
+    fn scatter(&self, from: &Tensor, to: &Tensor) {
+        let mut to = to.shallow_clone();
+        let _ = to.zero_();
+        let _ = to.index_copy_(0, &self.rows, from);
+    }
+}
+
+impl Pass<'_> {
     fn kept(&mut self, name: &'static str, layer: usize, columns: usize) -> Kept {
-        let tokens = self.tokens();
-        self.workspace.kept(name, layer, self.keep, tokens, columns)
+        self.workspace.kept(name, layer, self.keep, self.rows, columns)
     }
 
     fn scratch(&mut self, name: &'static str, columns: usize) -> Tensor {
-        let tokens = self.tokens();
-        self.workspace.scratch(name, tokens, columns)
+        self.workspace.scratch(name, self.rows, columns)
+    }
+
+    /// Goes on with target rows only, or with all rows again.
+    fn toggle_targets(&mut self) {
+        if let Some(targets) = &mut self.targets {
+            std::mem::swap(&mut self.rows, &mut targets.count);
+            std::mem::swap(&mut self.dropout, &mut targets.dropout);
+            self.at_targets = !self.at_targets;
+        }
     }
 
     /// Keeps the columns that a projection put behind its input.
@@ -101,8 +137,9 @@ impl Block {
     }
 
     /// Runs the layer. A whole residual is read from the layer's own buffer, [`Block::input`].
-    pub(crate) fn forward(&self, layer: usize, residual: Residual, pass: &mut Pass<'_>) -> Result<Residual, Error> {
-        let hidden = self.qkv.in_features;
+    /// The `last` layer goes on with target rows only once attention is done.
+    pub(crate) fn forward(&self, layer: usize, residual: Residual, last: bool, pass: &mut Pass<'_>) -> Result<Residual, Error> {
+        let (hidden, width) = (self.qkv.in_features, self.output.in_features);
         let h = self.input(layer, pass);
         let x = pass.scratch("x_qkv", self.qkv.extended_in());
         match residual {
@@ -122,10 +159,23 @@ impl Block {
         if pass.keep == Keep::ForBackward {
             pass.normalisers.push(normalisers);
         }
+        let mut h = h.work;
+        let mut output_input = attended;
+        if last && pass.targets.is_some() {
+            output_input.keep();
+            pass.toggle_targets();
+            let attended_N = pass.kept("attention_targets", layer, self.output.extended_in());
+            let h_N = pass.scratch("h_targets", hidden);
+            if let Some(targets) = &pass.targets {
+                targets.gather(&front(&output_input.work, width), &front(&attended_N.work, width));
+                targets.gather(&h, &h_N);
+            }
+            (h, output_input) = (h_N, attended_N);
+        }
         let y = pass.scratch("y", hidden);
-        self.output.forward(&attended.work, &y, pass.dropout.as_ref(), pass.workspace);
-        attended.keep();
-        Ok(self.feed_forward(layer, &h.work, &y, pass))
+        self.output.forward(&output_input.work, &y, pass.dropout.as_ref(), pass.workspace);
+        output_input.keep();
+        Ok(self.feed_forward(layer, &h, &y, pass))
     }
 
     /// Where the layer's input is kept.
@@ -212,10 +262,39 @@ impl Block {
     }
 
     /// Turns the gradient of the layer's output, the first H columns of `dh` `[T, H + ...]`, into that of its input, where `input_wanted`; adds to the
-    /// gradients of what is trained in the layer.
-    pub(crate) fn backward(&self, layer: usize, dh: &Tensor, input_wanted: bool, pass: &mut Pass<'_>) -> Result<(), Error> {
-        self.feed_forward_backward(layer, dh, pass);
-        self.attention_backward(layer, dh, input_wanted, pass)
+    /// gradients of what is trained in the layer. As long as the pass is at target rows, the output's gradient is in `dh_N` `[N, H + ...]`.
+    pub(crate) fn backward(&self, layer: usize, [dh, dh_N]: [&Tensor; 2], input_wanted: bool, pass: &mut Pass<'_>) -> Result<(), Error> {
+        let width = self.output.in_features;
+        if !pass.at_targets {
+            self.feed_forward_backward(layer, dh, pass);
+            let attended = pass.kept("attention", layer, self.output.extended_in()).restore();
+            let dattended = self.output_backward(dh, &attended, pass);
+            return self.attention_backward(layer, dh, [&front(&attended, width), &dattended], input_wanted, pass);
+        }
+        self.feed_forward_backward(layer, dh_N, pass);
+        let attended_N = pass.kept("attention_targets", layer, self.output.extended_in()).restore();
+        let dattended_N = self.output_backward(dh_N, &attended_N, pass);
+        pass.toggle_targets();
+        let attended = pass.kept("attention", layer, self.output.extended_in()).restore();
+        let dattended = pass.scratch("dattended_all", width);
+        if let Some(targets) = &pass.targets {
+            let hidden = self.qkv.in_features;
+            targets.scatter(&dattended_N, &dattended);
+            targets.scatter(&front(dh_N, hidden), &front(dh, hidden));
+        }
+        self.attention_backward(layer, dh, [&front(&attended, width), &dattended], input_wanted, pass)
+    }
+
+    /// The gradient of the attention's output, `[rows, A]`; adds to the output projection's.
+    fn output_backward(&self, dh: &Tensor, attended: &Tensor, pass: &mut Pass<'_>) -> Tensor {
+        let width = self.output.in_features;
+        let dy = front(dh, self.output.extended_out());
+        let dattended = pass.scratch("dattended", width);
+        self.output.input_gradient(&dy, Some(&dattended), pass.dropout.as_ref(), pass.workspace);
+        let ranks = self.output.ranks() as i64;
+        let u = (ranks > 0).then(|| attended.narrow(1, width as i64, ranks));
+        self.output.parameter_gradient(&dy, &front(attended, width), u.as_ref(), pass.dropout.as_ref(), pass.workspace);
+        dattended
     }
 
     fn feed_forward_backward(&self, layer: usize, dh: &Tensor, pass: &mut Pass<'_>) {
@@ -239,17 +318,16 @@ impl Block {
         self.gate_up.parameter_gradient(&dgate_up, &x, u.as_ref(), pass.dropout.as_ref(), pass.workspace);
     }
 
-    fn attention_backward(&self, layer: usize, dh: &Tensor, input_wanted: bool, pass: &mut Pass<'_>) -> Result<(), Error> {
-        let (hidden, width) = (self.qkv.in_features, self.output.in_features);
-        let dy = front(dh, self.output.extended_out());
-        let dattended = pass.scratch("dattended", width);
-        self.output.input_gradient(&dy, Some(&dattended), pass.dropout.as_ref(), pass.workspace);
-        let attended = pass.kept("attention", layer, self.output.extended_in()).restore();
-        let ranks = self.output.ranks() as i64;
-        let u = (ranks > 0).then(|| attended.narrow(1, width as i64, ranks));
-        let attended = front(&attended, width);
-        self.output.parameter_gradient(&dy, &attended, u.as_ref(), pass.dropout.as_ref(), pass.workspace);
-
+    /// From the attention's output and its gradient on. `dh` holds what reached the layer's input past the attention.
+    fn attention_backward(
+        &self,
+        layer: usize,
+        dh: &Tensor,
+        [attended, dattended]: [&Tensor; 2],
+        input_wanted: bool,
+        pass: &mut Pass<'_>,
+    ) -> Result<(), Error> {
+        let hidden = self.qkv.in_features;
         let raw = pass.kept("qkv", layer, self.qkv_columns()).restore();
         let qkv = match &self.head_norms {
             None => raw.shallow_clone(),
@@ -257,7 +335,7 @@ impl Block {
         };
         let dqkv = pass.scratch("dqkv", self.qkv.extended_out());
         let normalisers = pass.normalisers.pop().unwrap_or_default();
-        self.attention.backward(&qkv, &attended, &normalisers, &dattended, &dqkv, &pass.sequences, pass.masks)?;
+        self.attention.backward(&qkv, attended, &normalisers, dattended, &dqkv, &pass.sequences, pass.masks)?;
         let gradient = front(&dqkv, self.qkv_columns());
         pass.rope.rotate(&gradient, self.rotated_heads(), &pass.positions, true, false);
         if let Some(norms) = &self.head_norms {

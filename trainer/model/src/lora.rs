@@ -44,6 +44,11 @@ impl Dropout {
         Some(Self { threshold, kept_scale: (1.0 / (1.0 - probability)) as f32, rows: rows.collect() })
     }
 
+    /// The masks of these rows only.
+    pub(crate) fn select(&self, rows: &[i64]) -> Self {
+        Self { rows: rows.iter().map(|&row| self.rows[row as usize]).collect(), ..*self }
+    }
+
     /// `out_TI = mask * x_TI / (1 - probability)`, or added to `out` with `add`.
     pub(crate) fn apply(&self, module: u64, x_TI: &Tensor, out_TI: &Tensor, add: bool) {
         let mask = kernels::dropout::Mask { threshold: self.threshold, kept_scale: self.kept_scale, module, rows: &self.rows };

@@ -2,7 +2,7 @@
 
 use crate::arithmetic::Arithmetic;
 use crate::attention::WindowMasks;
-use crate::block::{Block, Pass, Residual, front};
+use crate::block::{Block, Pass, Residual, Targets, front};
 use crate::embedding::Embedding;
 use crate::head::Head;
 use crate::key_value_cache::KeyValueCache;
@@ -112,13 +112,17 @@ impl Model {
     ) -> Result<f64, Error> {
         let _guard = tch::no_grad_guard();
         batch.check(self.config.vocab_size)?;
+        let (needed, sequences) = batch.needed();
         let masks = match dropout {
             None => None,
             Some(key) => {
                 key.check(batch)?;
-                self.dropout_probability().and_then(|probability| Dropout::new(probability, &key, batch))
+                let samples: Vec<u64> = sequences.iter().map(|&sequence| key.samples[sequence]).collect();
+                let key = DropoutKey { samples: &samples, ..key };
+                self.dropout_probability().and_then(|probability| Dropout::new(probability, &key, &needed))
             }
         };
+        let batch = &needed;
         let Self { embedding, blocks, head, trainable, stage_ends, rope, workspace, masks: windows, .. } = self;
         let mut buckets = BucketProgress { ends: trainable.buckets(), next: 0, on_bucket };
         let mut stages = stage_ends.iter().copied();
@@ -130,23 +134,21 @@ impl Model {
         let mut pass = begin(batch, rope, workspace, windows, Keep::ForBackward, masks);
         let token_ids = Tensor::from_slice(&batch.token_ids).to_device(pass.workspace.device);
         let target_rows = Tensor::from_slice(&batch.target_rows).to_device(pass.workspace.device);
+        pass.targets = Some(Targets::new(&batch.target_rows, pass.dropout.as_ref(), target_rows));
         let (h, y) = run(embedding, blocks, &token_ids, &mut pass)?;
-
-        let h_N = h.index_select(0, &target_rows) + y.index_select(0, &target_rows);
-        let dh_N = h_N.empty_like();
-        let loss = head.loss(&h_N, &batch.target_ids, Some((scale, &dh_N)), pass.workspace);
-        stage_done();
 
         let hidden = self.config.hidden_size;
         let extended = blocks.iter().map(Block::extended_hidden).max().unwrap_or(hidden);
-        let mut dh = pass.workspace.scratch("dh", batch.tokens(), extended);
-        let _ = dh.zero_();
-        let _ = front(&dh, hidden).index_copy_(0, &target_rows, &dh_N);
+        let dh_N = pass.workspace.scratch("dh_targets", batch.target_ids.len(), extended);
+        let loss = head.loss(&(h + y), &batch.target_ids, Some((scale, &front(&dh_N, hidden))), pass.workspace);
+        stage_done();
+
+        let dh = pass.workspace.scratch("dh", batch.tokens(), extended);
         let lowest = blocks.iter().position(Block::is_trained).unwrap_or(blocks.len());
         for (layer, block) in blocks.iter().enumerate().rev() {
             if layer >= lowest || embedding.gradient.is_some() {
                 let input_wanted = layer > lowest || embedding.gradient.is_some();
-                block.backward(layer, &dh, input_wanted, &mut pass)?;
+                block.backward(layer, [&dh, &dh_N], input_wanted, &mut pass)?;
             }
             stage_done();
         }
@@ -169,12 +171,12 @@ impl Model {
         if batch.target_rows.is_empty() {
             return Ok((0.0, 0));
         }
+        let batch = &batch.needed().0;
         let mut pass = begin(batch, &mut self.rope, &mut self.workspace, &mut self.masks, Keep::Nothing, None);
         let device = pass.workspace.device;
+        pass.targets = Some(Targets::new(&batch.target_rows, None, Tensor::from_slice(&batch.target_rows).to_device(device)));
         let (h, y) = run(&self.embedding, &self.blocks, &Tensor::from_slice(&batch.token_ids).to_device(device), &mut pass)?;
-        let target_rows = Tensor::from_slice(&batch.target_rows).to_device(device);
-        let h_N = h.index_select(0, &target_rows) + y.index_select(0, &target_rows);
-        Ok((self.head.loss(&h_N, &batch.target_ids, None, pass.workspace), batch.target_ids.len() as u64))
+        Ok((self.head.loss(&(h + y), &batch.target_ids, None, pass.workspace), batch.target_ids.len() as u64))
     }
 
     /// `[T, V]` fp32 logits of one sequence.
@@ -224,7 +226,21 @@ fn begin<'a>(
     rope.reserve(batch.sequence_lengths.iter().copied().max().unwrap_or(0));
     masks.clear();
     let positions = batch.sequence_lengths.iter().flat_map(|&length| 0..length as i64).collect();
-    Pass { workspace, rope, masks, sequences: sequences(batch), positions, dropout, keep, cache: None, normalisers: Vec::new() }
+    let rows = batch.tokens();
+    Pass {
+        workspace,
+        rope,
+        masks,
+        sequences: sequences(batch),
+        positions,
+        dropout,
+        keep,
+        cache: None,
+        rows,
+        targets: None,
+        at_targets: false,
+        normalisers: Vec::new(),
+    }
 }
 
 /// Rows of each sequence.
@@ -237,7 +253,7 @@ fn sequences(batch: &Batch) -> Vec<Range<usize>> {
     rows.collect()
 }
 
-/// Embeds and runs all layers; the last hidden state is the sum of the two.
+/// Embeds and runs all layers; the last hidden state, of target rows only where the pass has targets, is the sum of the two.
 fn run(embedding: &Embedding, blocks: &[Block], token_ids: &Tensor, pass: &mut Pass<'_>) -> Result<(Tensor, Tensor), Error> {
     let Some(first) = blocks.first() else {
         return Err(Error::Setting {
@@ -249,7 +265,8 @@ fn run(embedding: &Embedding, blocks: &[Block], token_ids: &Tensor, pass: &mut P
     embedding.forward(token_ids, &first.input(0, pass).work);
     let mut residual = Residual::Whole;
     for (layer, block) in blocks.iter().enumerate() {
-        residual = block.forward(layer, residual, pass)?;
+        let last = layer + 1 == blocks.len();
+        residual = block.forward(layer, residual, last, pass)?;
     }
     match residual {
         Residual::Sum { h, y } => Ok((h, y)),

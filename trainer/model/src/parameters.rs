@@ -126,6 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[allow(clippy::single_range_in_vec_init)] // one bucket
     fn buckets_cover_everything_and_end_between_groups() {
         let cases: [(&[usize], &[Range<usize>]); 4] = [
             (&[], &[]),

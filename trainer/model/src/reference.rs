@@ -211,10 +211,10 @@ impl Reference {
             }
             let scores = (q.matmul(&k.transpose(1, 2)) / (config.head_dim as f64).sqrt()).masked_fill(&hidden, f64::NEG_INFINITY);
             let attended = scores.softmax(-1, Kind::Float).matmul(&v).transpose(0, 1).reshape([length, -1]);
-            h = h + self.linear(&attended, &name("self_attn.o_proj"));
+            h = self.linear(&attended, &name("self_attn.o_proj")) + &h;
             let x = self.norm(&h, &name("post_attention_layernorm"));
             let gated = self.linear(&x, &name("mlp.gate_proj")).silu() * self.linear(&x, &name("mlp.up_proj"));
-            h = h + self.linear(&gated, &name("mlp.down_proj"));
+            h = self.linear(&gated, &name("mlp.down_proj")) + &h;
         }
         let head = self.weights.get("lm_head.weight").unwrap_or(embedding);
         self.norm(&h, "model.norm").matmul(&head.tr())
@@ -229,7 +229,7 @@ impl Reference {
             let log_probabilities = self.logits(&batch.token_ids[start..end]).log_softmax(-1, Kind::Float);
             for (&row, &target) in batch.target_rows.iter().zip(&batch.target_ids) {
                 if (start..end).contains(&(row as usize)) {
-                    total = total - log_probabilities.get(row - start as i64).get(target);
+                    total -= log_probabilities.get(row - start as i64).get(target);
                 }
             }
             start = end;
