@@ -16,7 +16,8 @@ const fn metric(name: &'static str, help: &'static str) -> Metric {
 /// Gauge.
 pub const TRAINING_LOSS: Metric = metric("temper_training_loss", "Mean loss of a target token in the last optimizer step, in nats.");
 /// Gauge.
-pub const VALIDATION_LOSS: Metric = metric("temper_validation_loss", "Mean loss of a held-out target token in the last evaluation, in nats.");
+pub const VALIDATION_LOSS: Metric =
+    metric("temper_validation_loss", "Mean loss of a held-out target token in the last evaluation, in nats.");
 /// Gauge.
 pub const LEARNING_RATE: Metric = metric("temper_learning_rate", "Learning rate of the last optimizer step.");
 /// Gauge.
@@ -28,15 +29,21 @@ pub const TOTAL_STEPS: Metric = metric("temper_training_total_steps", "Optimizer
 /// Gauge.
 pub const EPOCH: Metric = metric("temper_training_epoch", "Passes over the data so far.");
 /// Counter.
-pub const TOKENS: Metric = metric("temper_training_tokens_total", "Tokens that this job's steps have seen, over all ranks, since this process started.");
+pub const TOKENS: Metric =
+    metric("temper_training_tokens_total", "Tokens that this job's steps have seen, over all ranks, since this process started.");
 /// Counter.
-pub const TARGET_TOKENS: Metric = metric("temper_training_target_tokens_total", "Target tokens that this job's steps have seen, over all ranks, since this process started.");
+pub const TARGET_TOKENS: Metric = metric(
+    "temper_training_target_tokens_total",
+    "Target tokens that this job's steps have seen, over all ranks, since this process started.",
+);
 /// Gauge.
-pub const TOKENS_PER_SECOND: Metric = metric("temper_training_tokens_per_second", "Tokens a second in the last optimizer step, over all ranks.");
+pub const TOKENS_PER_SECOND: Metric =
+    metric("temper_training_tokens_per_second", "Tokens a second in the last optimizer step, over all ranks.");
 /// Histogram.
 pub const STEP_DURATION: Metric = metric("temper_training_step_duration_seconds", "Wall time of an optimizer step.");
 /// Counter.
-pub const SKIPPED_STEPS: Metric = metric("temper_training_skipped_steps_total", "Optimizer steps skipped because the gradient was not finite.");
+pub const SKIPPED_STEPS: Metric =
+    metric("temper_training_skipped_steps_total", "Optimizer steps skipped because the gradient was not finite.");
 /// Gauge.
 pub const GPU_MEMORY: Metric = metric("temper_gpu_memory_bytes", "Device memory in use by this rank; 0 on CPU.");
 /// Gauge.
