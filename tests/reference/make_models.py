@@ -31,12 +31,16 @@ MODELS = {
     "llama-linear": ("LlamaConfig", {"num_attention_heads": 3, "num_key_value_heads": 1, "rope_parameters": LINEAR, "tie_word_embeddings": True}),
     "mistral": ("MistralConfig", {"num_attention_heads": 9, "num_key_value_heads": 3, "head_dim": 12, "rope_parameters": DEFAULT,
                                   "sliding_window": 7, "tie_word_embeddings": False}),
+    "mistral-full": ("MistralConfig", {"num_attention_heads": 5, "num_key_value_heads": 1, "head_dim": 12, "rope_parameters": DEFAULT,
+                                       "sliding_window": None, "tie_word_embeddings": True}),
     "qwen2": ("Qwen2Config", {"num_attention_heads": 6, "num_key_value_heads": 3, "rope_parameters": DEFAULT, "tie_word_embeddings": True,
                               "use_sliding_window": False}),
     "qwen2-window": ("Qwen2Config", {"num_attention_heads": 6, "num_key_value_heads": 3, "rope_parameters": DEFAULT, "tie_word_embeddings": False,
                                      "use_sliding_window": True, "sliding_window": 6, "max_window_layers": 1}),
     "qwen3": ("Qwen3Config", {"num_attention_heads": 7, "num_key_value_heads": 7, "head_dim": 14, "rope_parameters": DEFAULT,
                               "tie_word_embeddings": True}),
+    "qwen3-untied": ("Qwen3Config", {"num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 16, "rope_parameters": DEFAULT,
+                                     "tie_word_embeddings": False}),
 }
 
 

@@ -30,7 +30,8 @@ pub fn models() -> &'static Path {
 }
 
 /// Names of the models in [`models`].
-pub const MODELS: [&str; 7] = ["llama", "llama-rope3", "llama-linear", "mistral", "qwen2", "qwen2-window", "qwen3"];
+pub const MODELS: [&str; 9] =
+    ["llama", "llama-rope3", "llama-linear", "mistral", "mistral-full", "qwen2", "qwen2-window", "qwen3", "qwen3-untied"];
 
 /// The SmolLM2 GGUF file.
 ///
