@@ -95,7 +95,7 @@ pub struct TrainReport {
     pub checkpoint: String,
     /// Parameters and how many were trained.
     pub parameters: Parameters,
-    /// Loss of the last step.
+    /// Loss of the last step that was not skipped.
     #[serde(deserialize_with = "crate::number::nan_if_null")]
     pub training_loss: f64,
     /// Held-out loss before the first step and after the last; none without validation rows.

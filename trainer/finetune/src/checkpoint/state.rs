@@ -16,7 +16,7 @@ pub(crate) struct TrainingState {
     pub(crate) updates: u64,
     /// Skipped steps in a row, up to now.
     pub(crate) non_finite_in_a_row: u64,
-    /// The last step's loss, in nats a target token.
+    /// The loss of the last step that was not skipped, in nats a target token.
     #[serde(deserialize_with = "temper_contract::number::nan_if_null")]
     pub(crate) training_loss: f64,
     /// Tokens seen.

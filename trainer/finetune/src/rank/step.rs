@@ -29,7 +29,9 @@ impl Training {
         let verdict = judge(training_loss, gradient_norm, self.config.hyperparameters.max_grad_norm);
         self.apply(verdict, learning_rate)?;
         self.state.step += 1;
-        self.state.training_loss = training_loss;
+        if verdict != Verdict::Skip {
+            self.state.training_loss = training_loss;
+        }
         self.state.tokens += counts.tokens;
         let seconds = started.elapsed().as_secs_f64();
         self.state.step_seconds += seconds;
