@@ -28,4 +28,4 @@ pub use flat_batch::FlatBatch;
 pub use prepare::{prepare, tokenise};
 pub use template::{ChatTemplate, Conversation};
 pub use token_cache::{Example, Manifest, Segment, TokenCache, Writer};
-pub use tokenizer::{Detokenizer, Encoding, SpecialTokens, Tokenizer};
+pub use tokenizer::{Detokenizer, Encoding, SpecialTokens, Tokenizer, write_tokenizer_files};

@@ -54,6 +54,26 @@ fn smollm2() -> GgufTokenizer {
     metadata
 }
 
+/// A small SentencePiece vocabulary.
+fn sentencepiece() -> GgufTokenizer {
+    let Spm { tokens, scores, types, .. } = &goldens().spm;
+    GgufTokenizer {
+        model: "llama".to_owned(),
+        pre: None,
+        tokens: tokens.clone(),
+        scores: scores.clone(),
+        token_types: types.clone(),
+        merges: Vec::new(),
+        bos: Some(1),
+        eos: Some(2),
+        unk: Some(0),
+        eot: None,
+        add_space_prefix: None,
+        add_bos: None,
+        ..smollm2()
+    }
+}
+
 fn compare(name: &str, tokenizer: &Tokenizer, texts: &[String], plain: &[Vec<u32>], added: &[Vec<u32>]) {
     let mut different = Vec::new();
     for (text, (plain, added)) in texts.iter().zip(plain.iter().zip(added)) {
@@ -94,23 +114,8 @@ fn byte_level_bpe_gives_the_ids_of_llama_cpp() {
 
 #[test]
 fn sentencepiece_gives_the_ids_of_llama_cpp() {
-    let Spm { texts, tokens, scores, types, plain, added } = &goldens().spm;
-    let metadata = GgufTokenizer {
-        model: "llama".to_owned(),
-        pre: None,
-        tokens: tokens.clone(),
-        scores: scores.clone(),
-        token_types: types.clone(),
-        merges: Vec::new(),
-        bos: Some(1),
-        eos: Some(2),
-        unk: Some(0),
-        eot: None,
-        add_space_prefix: None,
-        add_bos: None,
-        ..smollm2()
-    };
-    let tokenizer = Tokenizer::open(&TokenizerSource::Gguf(metadata)).expect("a tokenizer");
+    let Spm { texts, plain, added, .. } = &goldens().spm;
+    let tokenizer = Tokenizer::open(&TokenizerSource::Gguf(sentencepiece())).expect("a tokenizer");
     compare("spm", &tokenizer, texts, plain, added);
     for (text, ids) in texts.iter().zip(plain).filter(|(text, _)| !text.contains(['[', '<', '\u{2581}'])) {
         assert_eq!(tokenizer.decode(ids, false), *text);
@@ -128,5 +133,26 @@ fn text_comes_back_one_id_at_a_time() {
         assert!(pieces.iter().all(|piece| !piece.contains('\u{fffd}')), "{pieces:?}");
         pieces.push(detokenizer.finish());
         assert_eq!(pieces.concat(), *text);
+    }
+}
+
+#[test]
+fn written_files_give_the_same_ids_in_transformers() {
+    let goldens = goldens();
+    for (name, metadata, texts) in [("bpe", smollm2(), &goldens.texts), ("spm", sentencepiece(), &goldens.spm.texts)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        temper_data::write_tokenizer_files(&metadata, folder.path()).expect("written");
+        let listed = folder.path().join("texts.json");
+        std::fs::write(&listed, serde_json::to_string(texts).expect("texts")).expect("written");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference/token_ids.py");
+        let output =
+            Command::new(variable("TEMPER_REFERENCE_PYTHON")).arg(script).arg(folder.path()).arg(&listed).output().expect("Python starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let theirs: Vec<Vec<u32>> = serde_json::from_slice(&output.stdout).expect("ids");
+        let tokenizer = Tokenizer::open(&TokenizerSource::Gguf(metadata)).expect("a tokenizer");
+        assert_eq!(texts.len(), theirs.len());
+        for (text, theirs) in texts.iter().zip(theirs) {
+            assert_eq!(tokenizer.encode(text, false).expect("any text"), theirs, "{name} {text:?}");
+        }
     }
 }

@@ -1,15 +1,10 @@
 //! Byte-level BPE (Radford et al. 2019) from a GGUF file's metadata, as a tokenizer of the `tokenizers` library.
 
 use super::pre_tokenizer::{self, SUPPORTED};
+use super::special_tokens::{added_tokens, post_processor};
 use crate::Error;
 use serde_json::{Value, json};
 use temper_artifact::GgufTokenizer;
-
-/// Token types of the GGUF format.
-pub(super) const UNKNOWN: i32 = 2;
-pub(super) const CONTROL: i32 = 3;
-pub(super) const USER_DEFINED: i32 = 4;
-pub(super) const BYTE: i32 = 6;
 
 pub(super) fn build(metadata: &GgufTokenizer) -> Result<tokenizers::Tokenizer, Error> {
     let pre = metadata.pre.as_deref().unwrap_or("default");
@@ -25,16 +20,6 @@ pub(super) fn build(metadata: &GgufTokenizer) -> Result<tokenizers::Tokenizer, E
         .filter(|(left, right)| vocab.contains_key(*left) && vocab.contains_key(*right) && vocab.contains_key(&format!("{left}{right}")))
         .map(|(left, right)| json!([left, right]))
         .collect();
-    let added_tokens: Vec<Value> = metadata
-        .token_types
-        .iter()
-        .zip(&metadata.tokens)
-        .enumerate()
-        .filter(|&(_, (&kind, text))| matches!(kind, UNKNOWN | CONTROL | USER_DEFINED) && !text.is_empty())
-        .map(|(id, (&kind, text))| {
-            json!({"id": id, "content": text, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": kind != USER_DEFINED})
-        })
-        .collect();
     let mut pre_tokenizers: Vec<Value> = rules
         .patterns
         .iter()
@@ -45,7 +30,7 @@ pub(super) fn build(metadata: &GgufTokenizer) -> Result<tokenizers::Tokenizer, E
         "version": "1.0",
         "truncation": null,
         "padding": null,
-        "added_tokens": added_tokens,
+        "added_tokens": added_tokens(metadata),
         "normalizer": null,
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": pre_tokenizers},
         "post_processor": post_processor(metadata, rules.add_bos),
@@ -63,22 +48,4 @@ fn split_merge(merge: &str) -> Option<(&str, &str)> {
     let first = merge.chars().next()?.len_utf8();
     let space = merge.get(first..)?.find(' ')? + first;
     Some((&merge[..space], &merge[space + 1..]))
-}
-
-/// Puts the beginning-of-text and end-of-text tokens around a text, where the file or the rules say so.
-fn post_processor(metadata: &GgufTokenizer, rules_add_bos: bool) -> Value {
-    let token = |id: Option<u32>| id.and_then(|id| Some((id, metadata.tokens.get(id as usize)?)));
-    let bos = token(metadata.bos).filter(|_| metadata.add_bos.unwrap_or(rules_add_bos));
-    let eos = token(metadata.eos).filter(|_| metadata.add_eos.unwrap_or(false));
-    if bos.is_none() && eos.is_none() {
-        return Value::Null;
-    }
-    let piece = |(_, text): (u32, &String)| json!({"SpecialToken": {"id": text, "type_id": 0}});
-    let mut single: Vec<Value> = bos.map(piece).into_iter().collect();
-    single.push(json!({"Sequence": {"id": "A", "type_id": 0}}));
-    single.extend(eos.map(piece));
-    let special: serde_json::Map<String, Value> =
-        bos.into_iter().chain(eos).map(|(id, text)| (text.clone(), json!({"id": text, "ids": [id], "tokens": [text]}))).collect();
-    let pair = [single.clone(), vec![json!({"Sequence": {"id": "B", "type_id": 1}})]].concat();
-    json!({"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": special})
 }

@@ -2,10 +2,13 @@
 
 mod byte_level_bpe;
 mod detokenizer;
+mod export;
 mod pre_tokenizer;
 mod sentencepiece;
+mod special_tokens;
 
 pub use detokenizer::Detokenizer;
+pub use export::write_tokenizer_files;
 
 use crate::Error;
 use sentencepiece::SentencePiece;

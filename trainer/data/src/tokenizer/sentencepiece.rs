@@ -2,7 +2,7 @@
 //! merge first, and what is no token in the end is spelt in bytes. The steps are llama.cpp's, so ids are too.
 
 use super::Encoding;
-use super::byte_level_bpe::{BYTE, CONTROL, UNKNOWN, USER_DEFINED};
+use super::special_tokens::{BYTE, CONTROL, UNKNOWN, USER_DEFINED};
 use crate::Error;
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
@@ -10,7 +10,7 @@ use std::ops::Range;
 use temper_artifact::GgufTokenizer;
 
 /// How SentencePiece writes a space.
-const SPACE: char = '\u{2581}';
+pub(super) const SPACE: char = '\u{2581}';
 
 #[derive(Debug)]
 pub(super) struct SentencePiece {

@@ -10,7 +10,7 @@ use crate::optimizer::Moments;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use tch::Device;
-use temper_artifact::{ModelSource, digest};
+use temper_artifact::{ModelSource, TokenizerSource, digest};
 use temper_contract::config::{Method, Precision};
 use temper_contract::report::{ArtifactFormat, PublishReport, TrainReport};
 use temper_contract::{Event, ExitCode, TrainerConfig, layout};
@@ -95,6 +95,10 @@ fn write_checked(config: &TrainerConfig, source: &ModelSource, model: &mut Model
         }
         ArtifactFormat::HuggingFace => {
             save::full(model, source, folder)?;
+            // A Hugging Face base's own files came along; a GGUF base has its tokenizer inside.
+            if let TokenizerSource::Gguf(tokenizer) = source.tokenizer()? {
+                temper_data::write_tokenizer_files(&tokenizer, folder)?;
+            }
             (Model::load_frozen(&ModelSource::open(folder)?, None, Precision::Fp32, Device::Cpu)?, MODEL_TOLERANCE)
         }
     };
