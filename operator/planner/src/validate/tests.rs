@@ -156,7 +156,7 @@ fn what_is_wrong_is_refused_with_its_field_and_reason() {
             "counts evaluations",
         ),
         (json!({ "trainer": { "numProcPerNode": 0 } }), "spec.trainer.numProcPerNode", "from 1 to 64"),
-        (json!({ "trainer": { "numNodes": 2 } }), "spec.trainer.numNodes", "one machine"),
+        (json!({ "trainer": { "numNodes": 0 } }), "spec.trainer.numNodes", "from 1 to 1024"),
         (json!({ "trainer": { "env": [{ "name": "PATH", "value": "" }] } }), "spec.trainer.env[0].name", "only variables"),
         (json!({ "trainer": { "env": [{ "name": "OMP_NUM_THREADS", "value": "4" }] } }), "spec.trainer.env[0].name", "limits.cpu"),
         (

@@ -15,14 +15,6 @@ const TUNING_PREFIXES: [&str; 10] = ["NCCL_", "GLOO_", "OMP_", "MKL_", "KMP_", "
 pub(super) fn resolve(trainer: &Trainer, hyperparameters: &Hyperparameters, findings: &mut Findings) -> Parallelism {
     findings.whole(trainer.num_nodes, 1..=1024, "spec.trainer.numNodes");
     findings.whole(trainer.num_proc_per_node, 1..=64, "spec.trainer.numProcPerNode");
-    if findings.is_local() && trainer.num_nodes > 1 {
-        findings.wrong(
-            "spec.trainer.numNodes",
-            trainer.num_nodes,
-            "a local run has one machine",
-            "set numNodes: 1 and raise numProcPerNode",
-        );
-    }
     if trainer.strategy != Strategy::Ddp {
         findings.not_supported("spec.trainer.strategy", "fsdp", "set strategy: ddp");
     }
@@ -30,6 +22,15 @@ pub(super) fn resolve(trainer: &Trainer, hyperparameters: &Hyperparameters, find
     quantities(trainer, findings);
     let num_nodes = trainer.num_nodes as usize;
     let num_proc_per_node = trainer.num_proc_per_node as usize;
+    let device = device(trainer, findings);
+    if findings.is_local() && num_nodes > 1 && device == Device::Cuda {
+        findings.wrong(
+            "spec.trainer.numNodes",
+            trainer.num_nodes,
+            "the nodes of a local run are on one machine and would share its GPUs",
+            "set numNodes: 1 and raise numProcPerNode",
+        );
+    }
     Parallelism {
         num_nodes,
         num_proc_per_node,
@@ -37,7 +38,7 @@ pub(super) fn resolve(trainer: &Trainer, hyperparameters: &Hyperparameters, find
         micro_batches_per_step: (hyperparameters.gradient_accumulation_steps as usize)
             .saturating_mul(num_nodes)
             .saturating_mul(num_proc_per_node),
-        device: device(trainer, findings),
+        device,
     }
 }
 
