@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Compiles and links the CUDA half of temper-c10d (ProcessGroupNCCL) against the pinned CUDA wheels, and runs its test where a GPU is.
+# Compiles and links the CUDA half of temper-c10d (ProcessGroupNCCL) and a temper-trainer with it against the pinned CUDA wheels, and runs
+# the NCCL test where a GPU is.
 # Its downloads (1.3 GB, with a GPU 2.7 GB) and its build go to the cache folder, apart from those of the CPU build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,6 +21,8 @@ export LIBTORCH=$libtorch CARGO_TARGET_DIR=$CACHE/target-cuda
 test=(--release --locked -p temper-c10d --features cuda --test nccl)
 say "compiling and linking temper-c10d with NCCL against libtorch 2.11.0 for CUDA 13"
 cargo test "${test[@]}" --no-run
+say "compiling and linking temper-trainer with it"
+cargo build --release --locked -p temper-trainer --features cuda
 
 if [ -n "$gpu" ]; then
   say "running on $gpu"

@@ -108,6 +108,8 @@ pub(crate) mod ffi {
         ) -> Result<UniquePtr<Backend>>;
         #[cfg(feature = "cuda")]
         fn make_nccl(store: &StoreClient, rank: i32, size: i32, timeout_ms: i64, device: i32) -> Result<UniquePtr<Backend>>;
+        #[cfg(feature = "cuda")]
+        fn cuda_reserved_bytes(device: i32) -> Result<u64>;
         fn all_reduce_sum(self: &Backend, tensor: &Tensor) -> Result<UniquePtr<Collective>>;
         fn broadcast(self: &Backend, tensor: &Tensor, root: i32) -> Result<UniquePtr<Collective>>;
         fn all_gather(self: &Backend, output: &Tensor, input: &Tensor) -> Result<UniquePtr<Collective>>;

@@ -20,6 +20,7 @@
 mod adamw;
 mod attention;
 mod bridge;
+mod device_memory;
 mod error;
 mod parallel;
 mod process_group;
@@ -29,6 +30,7 @@ mod work;
 
 pub use adamw::{Adamw, fused_adamw_};
 pub use attention::{AttentionOutput, flash_attention_cpu, flash_attention_cpu_backward};
+pub use device_memory::reserved_bytes;
 pub use error::Error;
 pub use parallel::{get_num_threads, parallel_for, set_num_interop_threads, set_num_threads};
 pub use process_group::ProcessGroup;

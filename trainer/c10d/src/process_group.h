@@ -39,4 +39,7 @@ std::unique_ptr<Backend> make_gloo(const StoreClient& store, std::int32_t rank, 
 std::unique_ptr<Backend> make_nccl(const StoreClient& store, std::int32_t rank, std::int32_t size,
                                    std::int64_t timeout_ms, std::int32_t device);
 
+// Device memory that libtorch's allocator holds for this process; defined in process_group_nccl.cc.
+std::uint64_t cuda_reserved_bytes(std::int32_t device);
+
 }  // namespace temper

@@ -1,5 +1,6 @@
 #include "temper-c10d/src/bridge.rs.h"
 
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 
@@ -17,6 +18,12 @@ std::unique_ptr<Backend> make_nccl(const StoreClient& store, std::int32_t rank, 
   auto backend = c10::make_intrusive<c10d::ProcessGroupNCCL>(store.store, rank, size, std::move(options));
   backend->setBoundDeviceId(at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device)));
   return std::make_unique<Backend>(Backend{std::move(backend), true});
+}
+
+std::uint64_t cuda_reserved_bytes(std::int32_t device) {
+  const auto statistics = c10::cuda::CUDACachingAllocator::getDeviceStats(static_cast<c10::DeviceIndex>(device));
+  // The first of each statistic counts all pools together.
+  return static_cast<std::uint64_t>(statistics.reserved_bytes[0].current);
 }
 
 }  // namespace temper

@@ -16,6 +16,7 @@ fn one_rank_sums_copies_gathers_and_leaves() {
 
     let values = Tensor::arange(1000, (Kind::Float, Device::Cuda(0)));
     let before = values.copy();
+    assert!(temper_c10d::reserved_bytes(Device::Cuda(0)) >= 2 * 4000);
     let work = group.all_reduce_sum(&values).unwrap();
     work.wait(LONG).unwrap();
     assert!(work.is_completed().unwrap());

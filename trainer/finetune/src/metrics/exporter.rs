@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn serves_metrics_and_refuses_a_taken_port() {
-        let metrics = Arc::new(Metrics::new("job", 0).expect("names are valid"));
+        let metrics = Arc::new(Metrics::new("job", 0, tch::Device::Cpu).expect("names are valid"));
         let exporter = Exporter::start(0, Arc::clone(&metrics)).expect("a free port");
         assert!(get(exporter.port(), "/metrics").contains("temper_training_step{"));
         assert!(get(exporter.port(), "/else").starts_with("HTTP/1.1 404"));

@@ -10,6 +10,7 @@ use prometheus::{Counter, Encoder, Gauge, Histogram, HistogramOpts, Opts, Regist
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Instant;
+use tch::Device;
 use temper_contract::event::StepRecord;
 use temper_contract::metric::{self, Metric};
 
@@ -31,23 +32,23 @@ pub(crate) struct Metrics {
     tokens_per_second: Gauge,
     step_duration: Histogram,
     skipped_steps: Counter,
+    gpu_memory: Gauge,
     resident_memory: Gauge,
     checkpoint_step: Gauge,
     checkpoint_age: Gauge,
     last_checkpoint: Mutex<Option<Instant>>,
+    device: Device,
 }
 
 impl Metrics {
     /// Registers everything, labelled with the job and the rank.
-    pub(crate) fn new(job_name: &str, rank: usize) -> Result<Self> {
+    pub(crate) fn new(job_name: &str, rank: usize, device: Device) -> Result<Self> {
         let labels = HashMap::from([("job_name".to_owned(), job_name.to_owned()), ("rank".to_owned(), rank.to_string())]);
         let registry = Registry::new_custom(None, Some(labels)).map_err(unexpected)?;
         let gauge = |of: Metric| register(&registry, Gauge::new(of.name, of.help));
         let counter = |of: Metric| register(&registry, Counter::new(of.name, of.help));
         let step_duration =
             HistogramOpts::from(Opts::new(metric::STEP_DURATION.name, metric::STEP_DURATION.help)).buckets(STEP_BUCKETS.into());
-        // On a CPU it stays 0, as its help says.
-        gauge(metric::GPU_MEMORY)?;
         Ok(Self {
             training_loss: gauge(metric::TRAINING_LOSS)?,
             validation_loss: gauge(metric::VALIDATION_LOSS)?,
@@ -61,10 +62,12 @@ impl Metrics {
             tokens_per_second: gauge(metric::TOKENS_PER_SECOND)?,
             step_duration: register(&registry, Histogram::with_opts(step_duration))?,
             skipped_steps: counter(metric::SKIPPED_STEPS)?,
+            gpu_memory: gauge(metric::GPU_MEMORY)?,
             resident_memory: gauge(metric::RESIDENT_MEMORY)?,
             checkpoint_step: gauge(metric::CHECKPOINT_STEP)?,
             checkpoint_age: gauge(metric::CHECKPOINT_AGE)?,
             last_checkpoint: Mutex::new(None),
+            device,
             registry,
         })
     }
@@ -106,6 +109,7 @@ impl Metrics {
     pub(crate) fn text(&self) -> String {
         let saved = *self.last_checkpoint.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         self.checkpoint_age.set(saved.map_or(0.0, |saved| saved.elapsed().as_secs_f64()));
+        self.gpu_memory.set(temper_c10d::reserved_bytes(self.device) as f64);
         self.resident_memory.set(crate::process_memory::resident_bytes() as f64);
         let mut text = Vec::new();
         // Encoding into memory fails only for a metric without a name.
@@ -132,7 +136,7 @@ mod tests {
 
     #[test]
     fn every_metric_of_the_contract_is_exported_with_its_help() {
-        let metrics = Metrics::new("listings", 1).expect("names are valid");
+        let metrics = Metrics::new("listings", 1, tch::Device::Cpu).expect("names are valid");
         let text = metrics.text();
         for metric in metric::ALL {
             assert!(text.contains(&format!("# HELP {} {}", metric.name, metric.help)), "{} in\n{text}", metric.name);
@@ -141,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_step_shows_in_gauges_counters_and_the_histogram() {
-        let metrics = Metrics::new("listings", 0).expect("names are valid");
+        let metrics = Metrics::new("listings", 0, tch::Device::Cpu).expect("names are valid");
         let record = StepRecord {
             step: 7,
             epoch: 0.5,

@@ -27,11 +27,11 @@ use temper_model::Model;
 
 /// Everything this rank needs, at the step of the newest checkpoint.
 pub(super) fn compose(config: &TrainerConfig, environment: &Environment, stop: StopSignal) -> Result<Training> {
-    let metrics = Arc::new(Metrics::new(&config.job_name, environment.rank)?);
+    let device = compute::device(config.parallelism.device, environment.local_rank)?;
+    let metrics = Arc::new(Metrics::new(&config.job_name, environment.rank, device)?);
     let exporter = environment.metrics_port.map(|port| Exporter::start(port, Arc::clone(&metrics))).transpose()?;
     let data = Data::open(config)?;
     compute::set_threads(config.parallelism.threads_per_proc)?;
-    let device = compute::device(config.parallelism.device, environment.local_rank)?;
     let source = ModelSource::open(&config.base_model.path)?;
     let hyperparameters = &config.hyperparameters;
     let mut model = Model::load(&source, &config.method, hyperparameters.precision, device, hyperparameters.seed)?;
