@@ -135,12 +135,14 @@ impl Property {
             (self.kind, self.town, self.bedrooms, self.bathrooms, thousands(self.area), thousands(self.price));
         let [first, second, third] = [self.features[0], self.features[1], self.features[2]];
         let place = self.surroundings;
+        let counted = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+        let (bedrooms, bathrooms) = (counted(beds, "bedroom"), counted(baths, "bathroom"));
         match self.request {
             0 => format!(
-                "Write a property listing for a {kind} in {town}: {beds} bedrooms, {baths} bathrooms, {area} sq ft, ${price}, {first}, {second}, {third}, {place}."
+                "Write a property listing for a {kind} in {town}: {bedrooms}, {bathrooms}, {area} sq ft, ${price}, {first}, {second}, {third}, {place}."
             ),
             1 => format!(
-                "I am selling my {kind} in {town} for ${price}. It has {beds} bedrooms, {baths} bathrooms and {area} sq ft, with {first}, {second} and {third}. It is {place}. Please write the listing."
+                "I am selling my {kind} in {town} for ${price}. It has {bedrooms}, {bathrooms} and {area} sq ft, with {first}, {second} and {third}. It is {place}. Please write the listing."
             ),
             2 => format!(
                 "Listing please: {town}, {kind}, {beds} bed, {baths} bath, {area} sq ft, asking ${price}; {first}; {second}; {third}; {place}."
