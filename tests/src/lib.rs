@@ -5,4 +5,5 @@
 pub mod binaries;
 pub mod job;
 pub mod reference;
+pub mod run;
 pub mod tensors;

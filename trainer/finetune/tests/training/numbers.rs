@@ -1,6 +1,7 @@
 //! What training computes: the same whatever the number of ranks, and the same bits every time.
 
 use crate::job::Job;
+use temper_contract::config::Method;
 use temper_contract::event::StepRecord;
 use temper_contract::{Event, ExitCode};
 
@@ -86,6 +87,23 @@ fn a_job_stopped_on_two_ranks_goes_on_on_one() {
     let resumed = job.must("train");
     assert!(resumed.events.iter().any(|event| matches!(event, Event::Started { resumed_from_step: 6, world_size: 1, .. })));
     assert_agree(&job.steps(), &reference.steps());
+}
+
+#[test]
+fn each_step_drops_other_inputs() {
+    // One row, and weights that never change: only the masks can make one step's gradient differ from another's.
+    let job = Job::with_rows(1, None).with(|config| {
+        config.dataset.validation = None;
+        config.hyperparameters.learning_rate = 0.0;
+        config.hyperparameters.max_steps = Some(4);
+        let Method::Lora(lora) = &mut config.method else { panic!("a LoRA job") };
+        lora.lora_dropout = 0.5;
+    });
+    job.must("prepare");
+    job.must("train");
+    let norms: Vec<u64> = job.steps().iter().map(|step| step.gradient_norm.to_bits()).collect();
+    let distinct: std::collections::BTreeSet<u64> = norms.iter().copied().collect();
+    assert_eq!((norms.len(), distinct.len()), (4, 4));
 }
 
 #[test]

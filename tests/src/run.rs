@@ -1,0 +1,114 @@
+//! Whole runs of `temper run` on a small job, each in a home of its own.
+
+use crate::binaries::binary;
+use crate::job::write_rows;
+use crate::reference;
+use serde_json::{Value, json};
+use std::io::{BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+
+/// A home, a data set and a manifest for one job.
+#[derive(Debug)]
+pub struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    /// A LoRA job of twelve steps on two ranks, dropout, evaluations and checkpoints on; `change` alters its spec.
+    ///
+    /// # Panics
+    /// When the temporary folder cannot be written.
+    pub fn new(change: impl FnOnce(&mut Value)) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir(folder.path().join("data")).expect("a folder in the temporary folder");
+        write_rows(&folder.path().join("data/rows.jsonl"), 60);
+        let mut spec = json!({
+            "baseModel": {"storageUri": "pvc://models/llama"},
+            "dataset": {"storageUri": "pvc://data/rows.jsonl", "format": "prompt-completion", "validation": {"split": "0.1"}, "maxLength": 96},
+            "method": {"type": "lora", "lora": {"r": 4, "loraAlpha": 8, "loraDropout": "0.1", "targetModules": ["all-linear"]}},
+            "hyperparameters": {"maxSteps": 12, "perDeviceTrainBatchSize": 2, "learningRate": "5e-3", "precision": "fp32", "seed": 3},
+            "evaluation": {"evalSteps": 5},
+            "trainer": {"numNodes": 1, "numProcPerNode": 2, "resourcesPerNode": {"limits": {"cpu": "2"}}},
+            "checkpoint": {"saveSteps": 2, "saveTotalLimit": 2},
+            "failurePolicy": {"maxRestarts": 3},
+            "output": {"register": {"modelName": "sentences"}},
+        });
+        change(&mut spec);
+        let manifest = json!({"apiVersion": "temper.dev/v1alpha1", "kind": "FineTuneJob", "metadata": {"name": "sentences"}, "spec": spec});
+        // JSON is YAML.
+        std::fs::write(folder.path().join("job.yaml"), manifest.to_string()).expect("the manifest is written");
+        Self { folder }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(binary("temper"));
+        let volume = |name: &str, folder: &Path| format!("{name}={}", folder.display());
+        command.arg("run").arg("-f").arg(self.folder.path().join("job.yaml")).arg("--home").arg(self.folder.path().join("home"));
+        command.args(["--volume", &volume("models", reference::models()), "--volume", &volume("data", &self.folder.path().join("data"))]);
+        command.process_group(0).env_remove("TEMPER_HOME");
+        command
+    }
+
+    /// Starts a run; the reader gives both of its output streams.
+    ///
+    /// # Panics
+    /// When the command cannot be started.
+    pub fn start(&self, kill_at: Option<&str>) -> (Child, BufReader<impl Read + use<>>) {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let mut command = self.command();
+        command.stdout(writer.try_clone().expect("a second handle")).stderr(writer);
+        if let Some(place) = kill_at {
+            command.env(temper_contract::env::KILL_AT, place);
+        }
+        (command.spawn().expect("temper starts"), BufReader::new(reader))
+    }
+
+    /// Runs to the end; whether it succeeded, and what it printed.
+    ///
+    /// # Panics
+    /// When the command cannot be started.
+    pub fn run(&self, kill_at: Option<&str>) -> (bool, String) {
+        let (mut child, mut reader) = self.start(kill_at);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).expect("what temper prints is text");
+        (child.wait().expect("temper ends").success(), text)
+    }
+
+    /// Runs until the job is complete.
+    ///
+    /// # Panics
+    /// When it is not after a few runs.
+    pub fn complete(&self) {
+        let mut text = String::new();
+        for _ in 0..3 {
+            let (success, printed) = self.run(None);
+            if success {
+                return;
+            }
+            text = printed;
+        }
+        panic!("the job does not complete:\n{text}");
+    }
+
+    /// The registered model's folder.
+    ///
+    /// # Panics
+    /// When there is not exactly one version.
+    pub fn model(&self) -> PathBuf {
+        let versions = std::fs::read_dir(self.folder.path().join("home/registry/sentences")).expect("a registered model");
+        let versions: Vec<PathBuf> =
+            versions.flatten().map(|entry| entry.path()).filter(|path| path.join("model-version.yaml").is_file()).collect();
+        let [version] = versions.as_slice() else { panic!("one version is expected: {versions:?}") };
+        version.join("model")
+    }
+
+    /// The registered adapter's bytes.
+    ///
+    /// # Panics
+    /// When there is not exactly one version, or it has no adapter.
+    pub fn adapter(&self) -> Vec<u8> {
+        std::fs::read(self.model().join("adapter_model.safetensors")).expect("an adapter")
+    }
+}
