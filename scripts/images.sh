@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# Builds Temper's images with buildah, without a registry and without the network, into docker archives that `ctr images import` and
+# `docker load` take, and fails when one is larger than its limit.
+#   images.sh [operator] [trainer] [pause]     the first two without arguments
+# They lie in $TEMPER_CACHE/images as temper-operator.tar, temper-trainer.tar and pause.tar, and hold localhost/temper-operator:test,
+# localhost/temper-trainer:test and localhost/pause:test. What has not changed is not built again.
+#   TEMPER_IMAGES_COLD=FOLDER    builds anew whatever is there, compiles everything, and leaves the archives in FOLDER
+set -euo pipefail
+cd "$(dirname "$0")/.."
+TEMPER_CACHE=${TEMPER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/temper}
+CACHE=$TEMPER_CACHE/images
+OUT=${TEMPER_IMAGES_COLD:-$CACHE}
+LIBTORCH=${LIBTORCH:-$TEMPER_CACHE/libtorch-cpu-2.11.0}
+REGISTRY=${CARGO_HOME:-$HOME/.cargo}/registry
+KEPT=2 # archives of one image that stay, the newest included
+mkdir -p "$CACHE" "$OUT"
+
+say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
+stop() { printf 'images: %s\n' "$*" >&2; exit 1; }
+
+# In MB of 10^6 bytes, unpacked.
+limit() { case $1 in temper-operator) echo 40 ;; temper-trainer) echo 650 ;; pause) echo 5 ;; esac; }
+
+# A store of its own, so that the user's images stay as they are.
+store() {
+  local run=${XDG_RUNTIME_DIR:-/run}
+  [ -w "$run" ] || run=/tmp
+  export CONTAINERS_STORAGE_CONF=$CACHE/storage.conf
+  printf '[storage]\ndriver = "overlay"\ngraphroot = "%s"\nrunroot = "%s"\n' "$CACHE/storage" "$run/temper-images-$(id -u)" > "$CONTAINERS_STORAGE_CONF"
+}
+
+# Every file that the packages named are compiled from, and what decides how. Tests are not among them.
+sources() {
+  local packages=("$@") folders
+  mapfile -t folders < <(cargo tree --locked --edges normal,build --prefix none "${packages[@]/#/--package=}" |
+    sed -nE "s|^.* \($PWD/([^)]*)\).*|\1|p" | sort -u)
+  [ ${#folders[@]} -gt 0 ] || stop "cargo tree names no package of ours among those of ${packages[*]}; run it to see why"
+  git ls-files --cached --others --exclude-standard -- "${folders[@]}" Cargo.toml Cargo.lock scripts/mirror.sh ':(exclude)*/tests/*' | sort -u
+}
+
+# digest FILE...: of names and contents; a file that is listed but deleted counts by its name
+digest() { for file in "$@"; do echo "$file"; [ ! -f "$file" ] || sha256sum < "$file"; done | sha256sum | cut -c1-12; }
+
+# build NAME DOCKERFILE CONTEXT [OPTION...]: the image, as an archive
+build() {
+  local name=$1 dockerfile=$2 context=$3 image=localhost/$1:test
+  shift 3
+  buildah bud --pull-never --no-cache --network none --runtime "$(command -v runc || echo runc)" --format docker --identity-label=false \
+    --timestamp "${SOURCE_DATE_EPOCH:-0}" "$@" -f "$dockerfile" -t "$image" "$context"
+  rm -f "$OUT/$name.part"
+  buildah push --quiet "$image" "docker-archive:$OUT/$name.part:$image"
+  # Only the archive is kept: the store would grow by each build.
+  buildah rmi --force "$image" >/dev/null
+}
+
+# keep NAME KEY: the archive just built under its key, and a name that does not change
+keep() {
+  mv "$OUT/$1.part" "$OUT/$1-$2.tar"
+  find "$OUT" -maxdepth 1 -name "$1-*.tar" -printf '%T@ %p\n' | sort -rn | tail -n +$((KEPT + 1)) | cut -d' ' -f2- | xargs -r rm --
+}
+
+# fresh NAME KEY: whether the archive with this key is there
+fresh() {
+  [ -z "${TEMPER_IMAGES_COLD:-}" ] && [ -f "$OUT/$1-$2.tar" ] || return 1
+  touch "$OUT/$1-$2.tar"
+}
+
+rust_image() {
+  local name=$1 dockerfile=$2 key base=() builder files
+  shift 2
+  builder=$(scripts/image_bases.sh builder)
+  if [ "$name" = temper-trainer ]; then
+    [ -d "$LIBTORCH/lib" ] || stop "libtorch is not in $LIBTORCH; run: make setup"
+    base=(--build-arg BASE_IMAGE="$(scripts/image_bases.sh base)" --volume "$LIBTORCH:/opt/libtorch:ro")
+  fi
+  files=$(sources "$@")
+  # shellcheck disable=SC2086
+  key=$(echo "$(digest $files "$dockerfile")" "$builder" "${base[@]}" "${SOURCE_DATE_EPOCH:-0}" | sha256sum | cut -c1-12)
+  if ! fresh "$name" "$key"; then
+    say "building $name; minutes the first time, since everything is compiled for the image"
+    cargo fetch --locked --quiet
+    mkdir -p "$OUT/build/$name"
+    build "$name" "$dockerfile" . --build-arg BUILDER_IMAGE="$builder" --build-arg VERSION="$VERSION" "${base[@]}" \
+      --volume "$REGISTRY:/usr/local/cargo/registry:ro" --volume "$OUT/build/$name:/cache"
+    keep "$name" "$key"
+  fi
+  ln -sfn "$name-$key.tar" "$OUT/$name.tar"
+}
+
+operator() { rust_image temper-operator Dockerfile.operator temper-operator temper-cli; }
+trainer() { rust_image temper-trainer Dockerfile.trainer temper-trainer; }
+
+pause() {
+  local folder=tests/cluster/images key
+  key=$(digest $folder/pause.go $folder/Dockerfile.pause)
+  if ! fresh pause "$key"; then
+    say "building pause"
+    mkdir -p "$OUT/build/pause"
+    CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w' -o "$OUT/build/pause/pause" $folder/pause.go
+    build pause $folder/Dockerfile.pause "$OUT/build/pause"
+    keep pause "$key"
+  fi
+  ln -sfn "pause-$key.tar" "$OUT/pause.tar"
+}
+
+# row NAME: its line of the table; false when it is over its limit
+row() {
+  local archive=$OUT/$1.tar bytes verdict=yes
+  bytes=$(stat -Lc %s "$archive")
+  [ "$bytes" -le $(($(limit "$1") * 1000000)) ] || verdict=NO
+  printf '%-36s %8s %8s  %-7s %s\n' "localhost/$1:test" "$(awk -v b="$bytes" 'BEGIN { printf "%.1f MB", b / 1e6 }')" "$(limit "$1") MB" $verdict \
+    "$(tar -xOf "$archive" manifest.json | sed -E 's/.*"Config":"([0-9a-f]+)\.json".*/sha256:\1/')"
+  [ $verdict = yes ]
+}
+
+VERSION=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+scripts/setup.sh images
+store
+# Two runs at once would build everything twice.
+exec 9> "$CACHE/lock"
+flock 9
+[ $# -gt 0 ] || set -- operator trainer
+names=()
+for part in "$@"; do
+  case $part in
+    operator | trainer) "$part"; names+=("temper-$part") ;;
+    pause) pause; names+=(pause) ;;
+    *) stop "there is no image \`$part\`: operator, trainer and pause are the images" ;;
+  esac
+done
+printf '%-36s %8s %8s  %-7s %s\n' IMAGE SIZE LIMIT WITHIN DIGEST
+over=0
+for name in "${names[@]}"; do row "$name" || over=1; done
+[ $over = 0 ] || stop "an image is larger than its limit; see what it holds: tar -tvf $OUT/NAME.tar"
