@@ -13,7 +13,7 @@ const fn metric(name: &'static str, help: &'static str) -> Metric {
     Metric { name, help }
 }
 
-/// Gauge.
+/// Gauge. This one and the other values of a step or an evaluation are NaN until there has been one.
 pub const TRAINING_LOSS: Metric = metric("temper_training_loss", "Mean loss of a target token in the last optimizer step, in nats.");
 /// Gauge.
 pub const VALIDATION_LOSS: Metric =
@@ -49,12 +49,28 @@ pub const GPU_MEMORY: Metric = metric("temper_gpu_memory_bytes", "Device memory 
 /// Gauge.
 pub const RESIDENT_MEMORY: Metric = metric("temper_resident_memory_bytes", "Resident memory of this rank's process.");
 /// Gauge.
-pub const CHECKPOINT_STEP: Metric = metric("temper_checkpoint_step", "Step of the newest durable checkpoint.");
+pub const CHECKPOINT_STEP: Metric = metric("temper_checkpoint_step", "Step of the newest durable checkpoint; 0 before the first.");
 /// Gauge.
 pub const CHECKPOINT_AGE: Metric = metric("temper_checkpoint_age_seconds", "Time since the newest durable checkpoint was written.");
+/// Gauge.
+pub const RESTARTS: Metric = metric("temper_training_restarts", "Restarts of the ranks in place, over all attempts of the job.");
+/// Gauge.
+pub const ATTEMPT: Metric = metric("temper_training_attempt", "Number of the attempt that this rank belongs to, from 0.");
+/// Gauge. While it is 0 the ranks have not met, and what else is said of steps means nothing.
+pub const STARTED: Metric = metric("temper_training_started_timestamp_seconds", "Unix time at which this rank's generation met; 0 before.");
+/// Gauge.
+pub const RESUMED_FROM_STEP: Metric =
+    metric("temper_training_resumed_from_step", "Step that this rank's generation went on from; 0 without a checkpoint.");
+/// Gauge.
+pub const LAST_PROGRESS: Metric = metric(
+    "temper_training_last_progress_timestamp_seconds",
+    "Unix time at which this rank last finished a step or an evaluation's batch, or met the others; 0 before.",
+);
+/// Gauge.
+pub const CHECKPOINT_ATTEMPT: Metric = metric("temper_checkpoint_attempt", "Number of the attempt that wrote the newest durable checkpoint.");
 
 /// Every metric, for documentation and tests.
-pub const ALL: [Metric; 16] = [
+pub const ALL: [Metric; 22] = [
     TRAINING_LOSS,
     VALIDATION_LOSS,
     LEARNING_RATE,
@@ -71,4 +87,10 @@ pub const ALL: [Metric; 16] = [
     RESIDENT_MEMORY,
     CHECKPOINT_STEP,
     CHECKPOINT_AGE,
+    RESTARTS,
+    ATTEMPT,
+    RESUMED_FROM_STEP,
+    STARTED,
+    LAST_PROGRESS,
+    CHECKPOINT_ATTEMPT,
 ];
