@@ -109,6 +109,24 @@ pub mod reason {
 
     /// No optimizer step was finished for `failurePolicy.stallTimeoutSeconds`.
     pub const NO_PROGRESS: &str = "NoProgress";
+    /// Something that the spec names is not there: a Secret, a file on a volume, a bucket, a server. It is tried again.
+    pub const UNAVAILABLE: &str = "Unavailable";
+    /// The spec is refused before anything is started; the message lists every problem.
+    pub const INVALID_SPEC: &str = "InvalidSpec";
+    /// A PersistentVolumeClaim that the spec names is not there or not bound.
+    pub const VOLUME_UNAVAILABLE: &str = "VolumeUnavailable";
+    /// An image cannot be pulled or started.
+    pub const IMAGE_UNAVAILABLE: &str = "ImageUnavailable";
+    /// A quota or an admission rule of the cluster keeps the pods away.
+    pub const PODS_REFUSED: &str = "PodsRefused";
+    /// No machine has room for the pods at the moment.
+    pub const UNSCHEDULABLE: &str = "Unschedulable";
+    /// A queue (Kueue) has not admitted the job yet.
+    pub const QUEUED: &str = "Queued";
+    /// The API server refuses what the operator asks of it; usually a right is missing.
+    pub const FORBIDDEN: &str = "Forbidden";
+    /// Training is estimated to take more memory than the job may use.
+    pub const INSUFFICIENT_MEMORY: &str = "InsufficientMemory";
     /// A process was ended by the kernel or Kubernetes for using more memory than it may.
     pub const OUT_OF_MEMORY: &str = "OutOfMemory";
     /// A process was ended by a signal.

@@ -12,6 +12,8 @@ pub const MODEL_NAME: &str = "temper.dev/model-name";
 pub const MODEL_VERSION: &str = "temper.dev/model-version";
 /// Annotation on what a job made: the digest of the spec it was made from.
 pub const SPEC_DIGEST: &str = "temper.dev/spec-digest";
+/// Annotation on what is applied for a job: the digest of all but its metadata, so that a cache of metadata alone tells whether it is current.
+pub const CONTENT_DIGEST: &str = "temper.dev/content-digest";
 /// Annotation on a ModelVersion whose stage someone moved: who it was.
 pub const STAGE_CHANGED_BY: &str = "temper.dev/stage-changed-by";
 /// Kubernetes' own label for the program that manages an object.

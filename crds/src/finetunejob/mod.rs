@@ -1,5 +1,6 @@
 //! FineTuneJob: fine-tune one model on one dataset.
 
+pub mod attempts;
 pub mod base_model;
 pub mod checkpoint;
 pub mod cost;

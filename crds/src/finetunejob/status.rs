@@ -1,5 +1,7 @@
 //! `status` of a FineTuneJob: written by the operator, read by people and programs.
 
+use super::attempts::{AttemptStatus, EarlierAttempts};
+use crate::modelversion::ModelFormat;
 use crate::{Condition, Decimal, pattern};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
@@ -31,6 +33,19 @@ pub struct FineTuneJobStatus {
     /// What became of the rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dataset: Option<DatasetCounts>,
+    /// What `prepare` found out about the base model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_model: Option<BaseModelStatus>,
+    /// What training came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<TrainingResult>,
+    /// Tries at each stage, in the order of their starts; of many, the latest ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
+    pub attempts: Vec<AttemptStatus>,
+    /// Tries that are no longer in `attempts`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier_attempts: Option<EarlierAttempts>,
     /// The newest durable checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<CheckpointStatus>,
@@ -142,6 +157,59 @@ pub struct DatasetCounts {
     /// Tokens in one pass.
     #[schemars(range(min = 0))]
     pub tokens: u64,
+    /// The SHA-256 of everything that the tokens depend on: data, tokenizer, template and settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 71), regex(pattern = pattern::DIGEST))]
+    pub digest: Option<String>,
+    /// The SHA-256 of the chat template, if one was used; a server uses no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 71), regex(pattern = pattern::DIGEST))]
+    pub chat_template_digest: Option<String>,
+}
+
+/// What `prepare` found out about the base model.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BaseModelStatus {
+    /// The SHA-256 of its files.
+    #[schemars(length(max = 71), regex(pattern = pattern::DIGEST))]
+    pub digest: String,
+    /// Estimated peak memory of one process in training, in bytes.
+    #[schemars(range(min = 0))]
+    pub memory_estimate_bytes: u64,
+}
+
+/// What training came to.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrainingResult {
+    /// The last optimizer step.
+    #[schemars(range(min = 0))]
+    pub step: u64,
+    /// Why it ended: complete or earlyStopping.
+    #[schemars(length(max = 64))]
+    pub reason: String,
+    /// Loss of the last step, in nats a target token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training_loss: Option<Decimal>,
+    /// Held-out loss of the base model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_loss_before: Option<Decimal>,
+    /// Held-out loss of the tuned model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_loss_after: Option<Decimal>,
+    /// Tokens seen.
+    #[schemars(range(min = 0))]
+    pub tokens: u64,
+    /// Tokens a second over all processes, evaluation and checkpoints not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_second: Option<Decimal>,
+    /// Wall time of training over all attempts, in seconds.
+    #[schemars(range(min = 0))]
+    pub seconds: u64,
+    /// Peak resident memory of one process, in bytes.
+    #[schemars(range(min = 0))]
+    pub peak_memory_bytes: u64,
 }
 
 /// A durable checkpoint.
@@ -211,4 +279,7 @@ pub struct ModelVersionReference {
     /// The SHA-256 of its files.
     #[schemars(length(max = 128), regex(pattern = pattern::DIGEST))]
     pub digest: String,
+    /// Adapter or whole model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<ModelFormat>,
 }

@@ -144,7 +144,13 @@ fn sentence(situation: &Situation, checkpoint: Option<u64>) -> String {
         (Situation::Working { stage: Stage::Train, .. } | Situation::BackingOff { stage: Stage::Train, .. }, Some(step)) => {
             format!("would continue at step {step}")
         }
-        (Situation::Working { stage, .. } | Situation::BackingOff { stage, .. } | Situation::Stopping { stage, .. }, _) => {
+        (
+            Situation::Working { stage, .. }
+            | Situation::BackingOff { stage, .. }
+            | Situation::Awaiting { stage, .. }
+            | Situation::Stopping { stage, .. },
+            _,
+        ) => {
             format!("would continue with {stage}")
         }
     }
@@ -189,7 +195,10 @@ fn stages(job: &LocalJob, home: &Home, situation: &Situation) -> Result<Vec<Stag
         stages.push(("register", 0, action));
     }
     let next = match situation {
-        Situation::Working { stage, .. } | Situation::BackingOff { stage, .. } | Situation::Stopping { stage, .. } => Some(stage.name()),
+        Situation::Working { stage, .. }
+        | Situation::BackingOff { stage, .. }
+        | Situation::Awaiting { stage, .. }
+        | Situation::Stopping { stage, .. } => Some(stage.name()),
         Situation::Registering => Some("register"),
         Situation::Complete => None,
         Situation::Suspended | Situation::Failed { .. } => Some("prepare"),

@@ -21,4 +21,6 @@ pub struct Capabilities {
 impl Capabilities {
     /// This machine, without GPUs.
     pub const LOCAL_CPU: Self = Self { target: Target::Local, cuda: false };
+    /// A cluster: whether a machine has GPUs is found out when pods are scheduled.
+    pub const CLUSTER: Self = Self { target: Target::Cluster, cuda: true };
 }

@@ -39,12 +39,16 @@ pub(crate) fn shortened(mut message: String) -> String {
 
 /// Every condition of a job in a situation.
 pub fn of(job: &ValidatedFineTuneJob, observed: &Observed, situation: &Situation) -> Vec<Finding> {
-    let (word, sentence) = headline(job, situation);
+    let obstacle = observed.obstacle.as_ref().filter(|_| matches!(situation, Situation::Working { .. }));
+    let (word, sentence) = match obstacle {
+        Some(obstacle) => (obstacle.reason.to_owned(), obstacle.message.clone()),
+        None => headline(job, situation),
+    };
     let complete = *situation == Situation::Complete;
     let failed = matches!(situation, Situation::Failed { .. });
     let suspended = *situation == Situation::Suspended;
     let training = matches!(situation, Situation::Working { stage: Stage::Train, .. } | Situation::Stopping { stage: Stage::Train, .. });
-    let running = training && observed.training.iter().any(|training| training.attempt.is_running());
+    let running = training && obstacle.is_none() && observed.training.iter().any(|training| training.attempt.is_running());
     let prepared = observed.prepare.iter().find_map(Attempt::report);
     let trained = observed.training.iter().any(|training| training.attempt.report().is_some());
 
@@ -77,14 +81,16 @@ pub fn of(job: &ValidatedFineTuneJob, observed: &Observed, situation: &Situation
             finding(MODEL_REGISTERED, false, reason::PENDING, "the model is registered when it is published")
         }
     };
+    let stalled = match (situation, &obstacle) {
+        (Situation::Failed { .. }, _) => finding(STALLED, true, &word, &*sentence),
+        (Situation::Awaiting { message, .. }, _) => finding(STALLED, true, reason::UNAVAILABLE, &**message),
+        (_, Some(obstacle)) if obstacle.needs_a_person => finding(STALLED, true, obstacle.reason, &*obstacle.message),
+        _ => finding(STALLED, false, reason::NO_FAILURE, "nothing is in the way"),
+    };
     vec![
         finding(READY, complete, &word, &*sentence),
         finding(RECONCILING, !(complete || failed || suspended), &word, &*sentence),
-        if failed {
-            finding(STALLED, true, &word, &*sentence)
-        } else {
-            finding(STALLED, false, reason::NO_FAILURE, "nothing is in the way")
-        },
+        stalled,
         data_ready,
         running,
         finding(
@@ -115,6 +121,7 @@ fn headline(job: &ValidatedFineTuneJob, situation: &Situation) -> (String, Strin
         }
         Situation::Working { stage: Stage::Publish, .. } => (reason::PUBLISHING, "the model is being written and checked".to_owned()),
         Situation::BackingOff { stage, until } => (reason::BACKING_OFF, format!("{stage} failed and starts again at {until:.0}")),
+        Situation::Awaiting { stage, until, message } => (reason::UNAVAILABLE, format!("{message}; {stage} looks again at {until:.0}")),
         Situation::Stopping { stage, attempt, reason: why } => {
             let why = match why {
                 StopReason::Suspended => "the job is suspended",

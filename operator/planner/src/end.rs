@@ -40,6 +40,8 @@ pub enum Meaning {
     Continue,
     /// A failure that another attempt may not have; counted.
     Retry,
+    /// Something that the spec names is missing; another attempt helps once it is there. Not counted, tried again ever more rarely.
+    Await,
     /// Another attempt would end in the same way.
     Fatal,
 }
@@ -73,6 +75,7 @@ impl End {
             Cause::OutOfMemory | Cause::Signalled(_) => Meaning::Retry,
             Cause::Exited(code) => match ExitCode::from_code(code) {
                 Some(ExitCode::Terminated) => Meaning::Continue,
+                Some(ExitCode::Unavailable) => Meaning::Await,
                 // A process that says it succeeded and left no report did something unexpected.
                 Some(ExitCode::Success) | None => Meaning::Retry,
                 Some(code) if code.is_retryable() => Meaning::Retry,
@@ -97,6 +100,7 @@ impl End {
                 Some(ExitCode::PeerLost) => reason::PEER_LOST,
                 Some(ExitCode::Rendezvous) => reason::RENDEZVOUS,
                 Some(ExitCode::RestartsExhausted) => reason::RESTARTS_EXHAUSTED,
+                Some(ExitCode::Unavailable) => reason::UNAVAILABLE,
                 Some(ExitCode::Terminated) => reason::TERMINATED,
                 Some(ExitCode::Success | ExitCode::Unexpected) | None => reason::UNEXPECTED,
             },
@@ -144,6 +148,7 @@ mod tests {
             (Cause::Exited(13), Meaning::Retry, "PeerLost"),
             (Cause::Exited(14), Meaning::Retry, "Rendezvous"),
             (Cause::Exited(15), Meaning::Fatal, "RestartsExhausted"),
+            (Cause::Exited(16), Meaning::Await, "Unavailable"),
             (Cause::Exited(143), Meaning::Continue, "Terminated"),
             (Cause::Exited(137), Meaning::Retry, "Signalled"),
             (Cause::Exited(99), Meaning::Retry, "Unexpected"),
@@ -163,12 +168,7 @@ mod tests {
 
     #[test]
     fn the_processs_own_words_are_preferred() {
-        let message = TerminationMessage {
-            reason: ExitCode::InvalidInput,
-            message: "rows.jsonl:3: is empty".to_owned(),
-            next_step: "mend it".to_owned(),
-            rank: None,
-        };
+        let message = TerminationMessage::new(ExitCode::InvalidInput, "rows.jsonl:3: is empty", "mend it");
         let end = End { message: Some(message), ..End::of(Cause::Exited(10)) };
         assert_eq!(end.sentence(), "rows.jsonl:3: is empty; mend it");
     }

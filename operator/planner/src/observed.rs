@@ -26,10 +26,25 @@ pub struct Observed {
     pub checkpoint: Option<CheckpointReference>,
     /// What the trainer last reported.
     pub progress: Option<Progress>,
+    /// The memory of one accelerator of the kind asked for, in bytes, where machines tell it.
+    pub device_memory: Option<u64>,
+    /// What keeps the attempt that is to run from running, if anything does.
+    pub obstacle: Option<Obstacle>,
     /// Whether what the finished job held (pods, services; locally: nothing) is freed.
     pub freed: bool,
     /// The status as it was last written: transition times and `finished` come from it.
     pub status: FineTuneJobStatus,
+}
+
+/// What keeps processes from being started: a claim that is not bound, an image that is not there, no room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// In one word; one of `temper_crds::condition::reason`.
+    pub reason: &'static str,
+    /// In a sentence, with what to do next.
+    pub message: String,
+    /// Whether somebody must do something (a claim is missing), or time may help (no machine has room yet).
+    pub needs_a_person: bool,
 }
 
 /// One try at a stage.

@@ -8,6 +8,7 @@
 
 use crate::deadline_policy::deadline;
 use crate::intent::{Intent, Stage, StopReason};
+use crate::memory_policy;
 use crate::observed::{Attempt, Observed, Registration};
 use crate::restart_policy::{self, Decision};
 use crate::stall_policy::stalled_at;
@@ -69,6 +70,15 @@ pub enum Situation {
         /// When the next attempt starts.
         until: Timestamp,
     },
+    /// Something that the spec names is missing; it is looked for again.
+    Awaiting {
+        /// The stage that found it missing.
+        stage: Stage,
+        /// When the next attempt starts.
+        until: Timestamp,
+        /// What is missing and what to do, in a sentence.
+        message: String,
+    },
     /// An attempt is being stopped.
     Stopping {
         /// The stage.
@@ -123,6 +133,12 @@ fn situation(job: &ValidatedFineTuneJob, observed: &Observed, now: Timestamp, wa
         return staged(Stage::Prepare, &observed.prepare.iter().collect::<Vec<_>>(), job, observed, now, wake_at);
     }
     if observed.training.iter().all(|training| training.attempt.report().is_none()) {
+        let estimate = observed.prepare.iter().find_map(Attempt::report).map(|report| report.memory_estimate_bytes);
+        if observed.training.is_empty()
+            && let Some(message) = estimate.and_then(|bytes| memory_policy::excess(job, bytes, observed.device_memory))
+        {
+            return Situation::Failed { reason: reason::INSUFFICIENT_MEMORY.to_owned(), message };
+        }
         let attempts: Vec<_> = observed.training.iter().map(|training| &training.attempt).collect();
         return staged(Stage::Train, &attempts, job, observed, now, wake_at);
     }
@@ -175,11 +191,15 @@ fn staged<Report>(
         if job.suspend {
             return Situation::Suspended;
         }
-        return match restart_policy::decide(attempts.last().copied(), observed, job.max_restarts, now) {
+        return match restart_policy::decide(attempts, observed, job.max_restarts, now) {
             Decision::Start => Situation::Working { stage, attempt: next },
             Decision::WaitUntil(until) => {
                 wake_at.no_later_than(until);
                 Situation::BackingOff { stage, until }
+            }
+            Decision::Await { until, message } => {
+                wake_at.no_later_than(until);
+                Situation::Awaiting { stage, until, message }
             }
             Decision::Fail { reason, message } => Situation::Failed { reason: reason.to_owned(), message },
         };
@@ -236,6 +256,10 @@ fn intent(job: &ValidatedFineTuneJob, observed: &Observed, situation: &Situation
                 digest: report.digest.clone(),
             })
         }
-        Situation::Suspended | Situation::BackingOff { .. } | Situation::Complete | Situation::Failed { .. } => None,
+        Situation::Suspended
+        | Situation::BackingOff { .. }
+        | Situation::Awaiting { .. }
+        | Situation::Complete
+        | Situation::Failed { .. } => None,
     }
 }

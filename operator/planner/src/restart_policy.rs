@@ -17,6 +17,13 @@ pub enum Decision {
     Start,
     /// Start it at that time.
     WaitUntil(Timestamp),
+    /// Something that the spec names is missing: look again at that time.
+    Await {
+        /// When.
+        until: Timestamp,
+        /// What is missing and what to do, in a sentence.
+        message: String,
+    },
     /// Give up.
     Fail {
         /// In one word.
@@ -71,8 +78,8 @@ fn forgiven<Report>(attempt: &Attempt<Report>, observed: &Observed) -> bool {
 }
 
 /// Decides for a stage none of whose attempts runs or has succeeded.
-pub fn decide<Report>(last: Option<&Attempt<Report>>, observed: &Observed, max_restarts: u64, now: Timestamp) -> Decision {
-    let Some((attempt, end, at)) = last.and_then(|attempt| match &attempt.state {
+pub fn decide<Report>(attempts: &[&Attempt<Report>], observed: &Observed, max_restarts: u64, now: Timestamp) -> Decision {
+    let Some((attempt, end, at)) = attempts.last().and_then(|attempt| match &attempt.state {
         State::Failed { end, at } => Some((attempt, end, *at)),
         _ => None,
     }) else {
@@ -85,6 +92,11 @@ pub fn decide<Report>(last: Option<&Attempt<Report>>, observed: &Observed, max_r
         Meaning::Fatal => return Decision::Fail { reason: end.reason(), message: end.sentence() },
         Meaning::Continue => 0,
         Meaning::Retry => counted_failures(observed),
+        // Twice the usual waits, and nothing is used up: it can take a person days to make the missing thing.
+        Meaning::Await => {
+            let until = backoff::until(at, awaited(attempts) + 1, now);
+            return if until <= now { Decision::Start } else { Decision::Await { until, message: end.sentence() } };
+        }
     };
     let used = used(observed);
     if used > max_restarts {
@@ -94,6 +106,15 @@ pub fn decide<Report>(last: Option<&Attempt<Report>>, observed: &Observed, max_r
     }
     let until = backoff::until(at, counted, now);
     if until <= now { Decision::Start } else { Decision::WaitUntil(until) }
+}
+
+/// How many of the last attempts ended one after the other for want of something.
+fn awaited<Report>(attempts: &[&Attempt<Report>]) -> u64 {
+    let awaits = |attempt: &&&Attempt<Report>| match &attempt.state {
+        State::Failed { end, .. } => meaning(end, attempt.stop) == Meaning::Await,
+        _ => false,
+    };
+    attempts.iter().rev().take_while(awaits).count() as u64
 }
 
 #[cfg(test)]
@@ -114,13 +135,15 @@ mod tests {
     }
 
     fn decision(observed: &Observed, max_restarts: u64, now: i64) -> Decision {
-        decide(observed.training.last().map(|training| &training.attempt), observed, max_restarts, at(now))
+        let attempts: Vec<_> = observed.training.iter().map(|training| &training.attempt).collect();
+        decide(&attempts, observed, max_restarts, at(now))
     }
 
     fn reason(decision: &Decision) -> &str {
         match decision {
             Decision::Start => "start",
             Decision::WaitUntil(_) => "wait",
+            Decision::Await { .. } => "await",
             Decision::Fail { reason, .. } => reason,
         }
     }
@@ -136,6 +159,7 @@ mod tests {
             (Cause::Exited(13), None, "wait"),
             (Cause::Exited(14), None, "wait"),
             (Cause::Exited(15), None, "RestartsExhausted"),
+            (Cause::Exited(16), None, "await"),
             (Cause::Signalled(9), None, "wait"),
             (Cause::OutOfMemory, None, "wait"),
             (Cause::Interrupted, None, "wait"),
@@ -171,6 +195,18 @@ mod tests {
         }
         observed.training.push(ended(Cause::Exited(143), 100, None));
         assert_eq!(decision(&observed, 9, 100), Decision::WaitUntil(at(101)));
+    }
+
+    #[test]
+    fn what_is_missing_is_looked_for_ever_more_rarely_and_uses_nothing_up() {
+        let mut observed = Observed::default();
+        for wait in [4, 8, 16] {
+            observed.training.push(ended(Cause::Exited(16), 100, None));
+            let Decision::Await { until, message } = decision(&observed, 0, 100) else { panic!("must wait") };
+            assert_eq!(until, at(100 + wait));
+            assert!(!message.is_empty());
+        }
+        assert_eq!((used(&observed), reason(&decision(&observed, 0, 200))), (0, "start"));
     }
 
     #[test]

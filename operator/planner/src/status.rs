@@ -3,13 +3,18 @@
 use crate::conditions;
 use crate::end::Meaning;
 use crate::intent::Stage;
+use crate::ledger;
 use crate::observed::{Attempt, Observed, Registration, State};
 use crate::plan::Situation;
 use crate::progress;
 use crate::restart_policy::meaning;
 use crate::validated::ValidatedFineTuneJob;
+use temper_contract::report::{ArtifactFormat, TrainReport};
 use temper_crds::condition::{COMPLETE, Condition, ConditionStatus, FAILED};
-use temper_crds::finetunejob::status::{CheckpointStatus, DatasetCounts, LastFailure, ModelVersionReference, Parameters};
+use temper_crds::finetunejob::status::{
+    BaseModelStatus, CheckpointStatus, DatasetCounts, LastFailure, ModelVersionReference, Parameters, TrainingResult,
+};
+use temper_crds::modelversion::ModelFormat;
 use temper_crds::{Decimal, FineTuneJobStatus, Timestamp};
 
 /// The status to write; what this planner does not know about (the cost) stays as it was.
@@ -31,7 +36,10 @@ pub(crate) fn status(job: &ValidatedFineTuneJob, observed: &Observed, situation:
         let running = matches!(situation, Situation::Working { stage: Stage::Train, .. });
         status.trainer_status = Some(progress::trainer_status(progress, running));
     }
+    (status.attempts, status.earlier_attempts) = ledger::record(observed);
     if let Some(report) = observed.prepare.iter().find_map(Attempt::report) {
+        status.base_model =
+            Some(BaseModelStatus { digest: report.base_model_digest.clone(), memory_estimate_bytes: report.memory_estimate_bytes });
         let parameters = report.parameters;
         status.parameters = Decimal::rounded(parameters.trainable_percent()).map(|trainable_percent| Parameters {
             total: parameters.total,
@@ -44,7 +52,12 @@ pub(crate) fn status(job: &ValidatedFineTuneJob, observed: &Observed, situation:
             validation: report.counts.validation,
             rejected: report.counts.rejected.iter().map(|(reason, rejection)| (reason.clone(), rejection.count)).collect(),
             tokens: report.counts.tokens,
+            digest: Some(report.digest.clone()).filter(|digest| !digest.is_empty()),
+            chat_template_digest: report.chat_template_digest.clone(),
         });
+    }
+    if let Some(report) = observed.training.iter().find_map(|training| training.attempt.report()) {
+        status.result = Some(result(report));
     }
     if let Some(checkpoint) = &observed.checkpoint {
         status.checkpoint = Some(CheckpointStatus { step: checkpoint.step, uri: checkpoint.uri.clone() });
@@ -56,9 +69,27 @@ pub(crate) fn status(job: &ValidatedFineTuneJob, observed: &Observed, situation:
             Registration::Registered { name, version, uri } => (Some(name.clone()), Some(*version), uri.clone()),
             _ => (None, None, report.path.clone()),
         };
-        status.model_version = Some(ModelVersionReference { name, version, uri, digest: report.digest.clone() });
+        let format = Some(match report.format {
+            ArtifactFormat::PeftAdapter => ModelFormat::PeftAdapter,
+            ArtifactFormat::HuggingFace => ModelFormat::HuggingFace,
+        });
+        status.model_version = Some(ModelVersionReference { name, version, uri, digest: report.digest.clone(), format });
     }
     status
+}
+
+fn result(report: &TrainReport) -> TrainingResult {
+    TrainingResult {
+        step: report.step,
+        reason: report.reason.clone(),
+        training_loss: Decimal::rounded(report.training_loss),
+        validation_loss_before: report.validation.and_then(|loss| Decimal::rounded(loss.before)),
+        validation_loss_after: report.validation.and_then(|loss| Decimal::rounded(loss.after)),
+        tokens: report.tokens,
+        tokens_per_second: Decimal::rounded(report.tokens_per_second),
+        seconds: report.seconds.max(0.0).round() as u64,
+        peak_memory_bytes: report.peak_memory_bytes,
+    }
 }
 
 /// The condition that says that the job is finished, if it is.

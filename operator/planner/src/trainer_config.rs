@@ -1,9 +1,10 @@
 //! The configuration that the trainer of a validated job reads.
 
-use crate::validated::ValidatedFineTuneJob;
+use crate::storage_uri::StorageUri;
+use crate::validated::{Location, ValidatedFineTuneJob};
 use std::path::PathBuf;
 use temper_contract::TrainerConfig;
-use temper_contract::config::{BaseModel, Dataset, Failure, Validation};
+use temper_contract::config::{BaseModel, Checkpoint, Credentials, Dataset, Failure, Output, Remote, Validation};
 
 /// A rank whose heartbeat stops for so many seconds is taken for dead.
 pub const HEARTBEAT_TIMEOUT_SECONDS: u64 = 10;
@@ -27,6 +28,20 @@ pub struct Folders {
     pub dataset: PathBuf,
     /// The held-out rows' file or folder, where the spec names one.
     pub validation: Option<PathBuf>,
+    /// Where Secrets are mounted, each in a folder of its name. A local run has none.
+    pub secrets: PathBuf,
+}
+
+impl Folders {
+    /// The place as the trainer is told of it, if it lies on an object store or a hub.
+    fn remote(&self, location: &Location) -> Option<Remote> {
+        let is_remote = matches!(location.storage, StorageUri::HuggingFace { .. } | StorageUri::ObjectStore { .. });
+        is_remote.then(|| Remote {
+            uri: location.uri.clone(),
+            revision: location.revision.clone(),
+            credentials: location.secret.as_ref().map(|secret| Credentials { secret: secret.clone(), folder: self.secrets.join(secret) }),
+        })
+    }
 }
 
 /// Joins what the user asked for with where it is. An executor sets `failure.max_restarts` to `Intent::EnsureTrainers`' `restarts_left`
@@ -39,9 +54,11 @@ pub fn trainer_config(job: &ValidatedFineTuneJob, folders: &Folders) -> TrainerC
         run_folder: folders.run.clone(),
         checkpoint_folder: folders.checkpoints.clone(),
         output_folder: folders.output.clone(),
-        base_model: BaseModel { path: folders.base_model.clone(), uri: job.base_model.uri.clone() },
+        base_model: BaseModel { path: folders.base_model.clone(), uri: job.base_model.uri.clone(), fetch: folders.remote(&job.base_model) },
         dataset: Dataset {
             path: folders.dataset.clone(),
+            fetch: folders.remote(&job.dataset),
+            fetch_validation: job.validation.as_ref().and_then(|location| folders.remote(location)),
             format: preparation.format,
             validation: of_their_own.or(preparation.validation_split.map(Validation::Split)),
             chat_template: preparation.chat_template.clone(),
@@ -55,7 +72,10 @@ pub fn trainer_config(job: &ValidatedFineTuneJob, folders: &Folders) -> TrainerC
         hyperparameters: job.hyperparameters.clone(),
         evaluation: job.evaluation.clone(),
         parallelism: job.parallelism.clone(),
-        checkpoint: job.checkpoint.clone(),
+        checkpoint: Checkpoint {
+            mirror: job.checkpoint_location.as_ref().and_then(|location| folders.remote(location)),
+            ..job.checkpoint.clone()
+        },
         failure: Failure {
             max_restarts: job.max_restarts,
             heartbeat_timeout_seconds: HEARTBEAT_TIMEOUT_SECONDS,
@@ -63,6 +83,6 @@ pub fn trainer_config(job: &ValidatedFineTuneJob, folders: &Folders) -> TrainerC
             max_non_finite_steps: MAX_NON_FINITE_STEPS,
             rendezvous_timeout_seconds: RENDEZVOUS_TIMEOUT_SECONDS,
         },
-        output: job.output.clone(),
+        output: Output { upload: job.output_location.as_ref().and_then(|location| folders.remote(location)), ..job.output.clone() },
     }
 }

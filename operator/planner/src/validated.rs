@@ -2,8 +2,10 @@
 
 use crate::storage_uri::StorageUri;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use temper_contract::config;
 use temper_crds::Stage;
+use temper_crds::finetunejob::trainer::{ImagePullPolicy, Resources, Toleration};
 
 /// What `validate` makes of a FineTuneJob; the only input of the deciders.
 ///
@@ -38,6 +40,9 @@ pub struct ValidatedFineTuneJob {
     pub parallelism: config::Parallelism,
     /// Environment variables of the trainer's processes, by name; they tune libraries and change nothing that is trained.
     pub env: Vec<(String, String)>,
+    /// Where the pods run, and as what; nothing of it changes what is trained.
+    #[serde(skip)]
+    pub placement: Placement,
     /// Where checkpoints go; `None` for the run's own folder.
     pub checkpoint_location: Option<Location>,
     /// When to save and how many to keep.
@@ -65,9 +70,40 @@ pub struct ValidatedFineTuneJob {
 pub struct Location {
     /// The URI.
     pub uri: String,
+    /// The branch, tag or commit of a hub's repository, where one is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// What it names.
     #[serde(skip)]
     pub storage: StorageUri,
+    /// The Secret with the credentials that it takes.
+    #[serde(skip)]
+    pub secret: Option<String>,
+}
+
+/// Where the training pods run, and as what.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Placement {
+    /// The trainer's image; `None` for the one that belongs to the operator.
+    pub image: Option<String>,
+    /// When it is pulled.
+    pub image_pull_policy: Option<ImagePullPolicy>,
+    /// Secrets with credentials of the image's registry.
+    pub image_pull_secrets: Vec<String>,
+    /// Resources of each pod.
+    pub resources: Resources,
+    /// Labels that a machine must have.
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints that the pods put up with.
+    pub tolerations: Vec<Toleration>,
+    /// The pods' PriorityClass.
+    pub priority_class_name: Option<String>,
+    /// The pods' RuntimeClass.
+    pub runtime_class_name: Option<String>,
+    /// The pods' ServiceAccount.
+    pub service_account_name: Option<String>,
+    /// Kueue's labels on the job (`kueue.x-k8s.io/...`), which the training Job carries on.
+    pub queue_labels: BTreeMap<String, String>,
 }
 
 /// How rows become tokens.

@@ -33,6 +33,7 @@ fn the_trainer_reads_what_the_user_asked_for_and_where_it_is() {
         base_model: "/models/tiny".into(),
         dataset: "/data/rows.jsonl".into(),
         validation: None,
+        secrets: "/secrets".into(),
     };
     let patch = [
         ("/spec/hyperparameters/gradientAccumulationSteps", json!(4)),
@@ -79,6 +80,7 @@ fn held_out_rows_of_their_own_are_a_path() {
         base_model: "/m".into(),
         dataset: "/d".into(),
         validation: Some("/v".into()),
+        secrets: "/secrets".into(),
     };
     let job = job(&[("/spec/dataset/validation", json!({ "storageUri": "pvc://data/held-out.jsonl" }))]);
     assert_eq!(trainer_config(&job, &folders).dataset.validation, Some(temper_contract::config::Validation::Path("/v".into())));

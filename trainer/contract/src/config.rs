@@ -46,6 +46,33 @@ pub struct BaseModel {
     pub path: PathBuf,
     /// The URI the user wrote, recorded in the adapter's configuration and the model card.
     pub uri: String,
+    /// Where `prepare` takes it from first, if it is not on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetch: Option<Remote>,
+}
+
+/// A place on an object store or a hub, that is read from or written to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Remote {
+    /// `hf://`, `s3://`, `gs://` or `az://`.
+    pub uri: String,
+    /// The branch, tag or commit of a hub's repository; `main` if it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The folder that a Secret with the credentials is mounted at; without it the surroundings' own identity is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+}
+
+/// A Secret that is mounted as files. It may be missing: whoever reads it says so, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Credentials {
+    /// The Secret's name, for messages.
+    pub secret: String,
+    /// The folder that it is mounted at; empty where there is no such Secret.
+    pub folder: PathBuf,
 }
 
 /// The training data and its preparation.
@@ -54,6 +81,12 @@ pub struct BaseModel {
 pub struct Dataset {
     /// A file, or a folder of shards read in name order.
     pub path: PathBuf,
+    /// Where `prepare` takes it from first, if it is not on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetch: Option<Remote>,
+    /// The same for held-out rows of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetch_validation: Option<Remote>,
     /// What a row looks like.
     pub format: DatasetFormat,
     /// Where held-out rows come from.
@@ -271,6 +304,9 @@ pub struct Checkpoint {
     pub save_steps: Option<u64>,
     /// The newest this many are kept.
     pub save_total_limit: usize,
+    /// Where checkpoints are copied to as well, and taken from when this machine has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<Remote>,
 }
 
 /// What to put up with before failing.
@@ -295,4 +331,7 @@ pub struct Failure {
 pub struct Output {
     /// Fold the adapter into the base weights and publish a whole model.
     pub merge_adapter: bool,
+    /// Where the checked model is copied to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<Remote>,
 }

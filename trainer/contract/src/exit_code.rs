@@ -24,13 +24,15 @@ pub enum ExitCode {
     Rendezvous,
     /// 15: in-place restarts are used up.
     RestartsExhausted,
+    /// 16: something that the spec names is not there: a Secret, a volume's file, a bucket, a server. Trying again helps once it is.
+    Unavailable,
     /// 143: SIGTERM arrived, the checkpoint is written; not a failure.
     Terminated,
 }
 
 impl ExitCode {
     /// Every code, for tables and tests.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Success,
         Self::Unexpected,
         Self::Usage,
@@ -40,6 +42,7 @@ impl ExitCode {
         Self::PeerLost,
         Self::Rendezvous,
         Self::RestartsExhausted,
+        Self::Unavailable,
         Self::Terminated,
     ];
 
@@ -55,6 +58,7 @@ impl ExitCode {
             Self::PeerLost => 13,
             Self::Rendezvous => 14,
             Self::RestartsExhausted => 15,
+            Self::Unavailable => 16,
             Self::Terminated => 143,
         }
     }
@@ -66,7 +70,7 @@ impl ExitCode {
 
     /// Whether another attempt from the last checkpoint may succeed.
     pub const fn is_retryable(self) -> bool {
-        matches!(self, Self::Unexpected | Self::Storage | Self::PeerLost | Self::Rendezvous | Self::Terminated)
+        matches!(self, Self::Unexpected | Self::Storage | Self::PeerLost | Self::Rendezvous | Self::Unavailable | Self::Terminated)
     }
 }
 

@@ -16,6 +16,12 @@ pub const VALIDATION_CACHE: &str = "cache/validation";
 pub const CHECKPOINTS: &str = "checkpoints";
 /// How often ranks were restarted in place (`report::Restarts`); absent before the first time.
 pub const RESTARTS: &str = "restarts.json";
+/// What `prepare` fetched from a hub or an object store: the base model.
+pub const FETCHED_BASE_MODEL: &str = "inputs/base-model";
+/// The same: the dataset.
+pub const FETCHED_DATASET: &str = "inputs/dataset";
+/// The same: held-out rows of their own.
+pub const FETCHED_VALIDATION: &str = "inputs/validation";
 /// Logs of the stages.
 pub const LOGS: &str = "logs";
 /// One line an optimizer step (`StepRecord` as JSON), for plots and tests.

@@ -17,4 +17,4 @@ pub mod termination;
 pub use config::TrainerConfig;
 pub use event::Event;
 pub use exit_code::ExitCode;
-pub use termination::TerminationMessage;
+pub use termination::{LastWord, StageReport, TerminationMessage};

@@ -96,7 +96,7 @@ impl<'a> Executor<'a> {
     /// Runs the job until it ends or the user stops it.
     pub fn run(mut self) -> Result<Ending> {
         let _watch = Watch::start(self.messages.clone()).context("cannot watch for signals")?;
-        if self.decide(Timestamp::now())?.outcome() == Some(temper_planner::Outcome::Failed) {
+        if matches!(self.decide(Timestamp::now())?.situation, Situation::Failed { .. } | Situation::Awaiting { .. }) {
             // Typing the command again asks for another try.
             self.state.retried_at = Some(Timestamp::now());
         }
@@ -340,6 +340,8 @@ fn ending(situation: &Situation) -> Option<Ending> {
         // `validate` refuses a suspended job on this machine.
         Situation::Suspended => Some(Ending::Failed { reason: reason::SUSPENDED.to_owned(), message: "spec.suspend is true".to_owned() }),
         Situation::Failed { reason, message } => Some(Ending::Failed { reason: reason.clone(), message: message.clone() }),
+        // Somebody sits before the machine: better to say at once what is missing than to look for it again and again.
+        Situation::Awaiting { message, .. } => Some(Ending::Failed { reason: reason::UNAVAILABLE.to_owned(), message: message.clone() }),
         _ => None,
     }
 }

@@ -70,6 +70,7 @@ pub fn config_in(validated: &ValidatedFineTuneJob, sources: &Sources, scratch: &
         base_model: sources.base_model.clone(),
         dataset: sources.dataset.clone(),
         validation: sources.validation.clone(),
+        secrets: scratch.join("secrets"),
         run: scratch.to_path_buf(),
     };
     trainer_config(validated, &folders)
@@ -96,6 +97,7 @@ impl LocalJob {
             base_model: sources.base_model,
             dataset: sources.dataset,
             validation: sources.validation,
+            secrets: run.root().join("secrets"),
         };
         let environment = job.spec.trainer.env.iter().map(|variable| (variable.name.clone(), variable.value.clone())).collect();
         Ok(Self { validated, identity, run, folders, environment })

@@ -31,12 +31,9 @@ fn from_status(status: ExitStatus, log: &Path) -> TerminationMessage {
         (None, None) => "it ended".to_owned(),
     };
     let tail = tail(log);
-    TerminationMessage {
-        reason: status.code().and_then(ExitCode::from_code).unwrap_or(ExitCode::Unexpected),
-        message: if tail.is_empty() { how } else { format!("{how}; its log ends:\n{tail}") },
-        next_step: format!("see {}", log.display()),
-        rank: None,
-    }
+    let reason = status.code().and_then(ExitCode::from_code).unwrap_or(ExitCode::Unexpected);
+    let message = if tail.is_empty() { how } else { format!("{how}; its log ends:\n{tail}") };
+    TerminationMessage::new(reason, message, format!("see {}", log.display()))
 }
 
 /// The last lines of a log.
@@ -66,12 +63,7 @@ mod tests {
     fn a_termination_message_is_believed() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("message");
-        let message = TerminationMessage {
-            reason: ExitCode::InvalidInput,
-            message: "spec.baseModel: no such file".to_owned(),
-            next_step: "mend it".to_owned(),
-            rank: None,
-        };
+        let message = TerminationMessage::new(ExitCode::InvalidInput, "spec.baseModel: no such file", "mend it");
         std::fs::write(&path, message.to_json()).expect("written");
         assert_eq!(read(&path, ExitStatus::from_raw(10 << 8), &folder.path().join("log")), message);
     }

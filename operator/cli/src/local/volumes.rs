@@ -59,7 +59,7 @@ mod tests {
     use temper_planner::validated::Location;
 
     fn location(uri: &str) -> Location {
-        Location { uri: uri.to_owned(), storage: StorageUri::parse(uri).expect("valid") }
+        Location { uri: uri.to_owned(), revision: None, storage: StorageUri::parse(uri).expect("valid"), secret: None }
     }
 
     #[test]

@@ -16,13 +16,13 @@ pub(super) struct Resolved {
 
 pub(super) fn resolve(dataset: &Dataset, findings: &mut Findings) -> Resolved {
     findings.whole(dataset.max_length, 8..=1_048_576, "spec.dataset.maxLength");
-    secret(dataset.secret_ref.as_ref(), "spec.dataset.secretRef", findings);
+    let secret = secret(dataset.secret_ref.as_ref(), "spec.dataset.secretRef", findings);
     let (validation_split, validation) = match &dataset.validation {
-        Some(validation) => held_out(validation, findings),
+        Some(validation) => held_out(validation, secret.clone(), findings),
         None => (None, None),
     };
     Resolved {
-        location: location(&dataset.storage_uri, "spec.dataset.storageUri", findings),
+        location: location(&dataset.storage_uri, secret, "spec.dataset.storageUri", findings),
         validation,
         preparation: Preparation {
             format: match dataset.format {
@@ -45,14 +45,14 @@ pub(super) fn resolve(dataset: &Dataset, findings: &mut Findings) -> Resolved {
     }
 }
 
-fn held_out(validation: &Validation, findings: &mut Findings) -> (Option<f64>, Option<Location>) {
+fn held_out(validation: &Validation, secret: Option<String>, findings: &mut Findings) -> (Option<f64>, Option<Location>) {
     const PATH: &str = "spec.dataset.validation";
     match (&validation.split, &validation.storage_uri) {
         (Some(split), None) => {
             let number = findings.decimal(split, "spec.dataset.validation.split", "between 0 and 1", |number| number > 0.0 && number < 1.0);
             (Some(number), None)
         }
-        (None, Some(uri)) => (None, Some(location(uri, "spec.dataset.validation.storageUri", findings))),
+        (None, Some(uri)) => (None, Some(location(uri, secret, "spec.dataset.validation.storageUri", findings))),
         (Some(_), Some(_)) => {
             findings.wrong(PATH, "", "has both split and storageUri", "keep one of them");
             (None, None)

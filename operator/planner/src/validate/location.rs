@@ -1,4 +1,4 @@
-//! Storage URIs: which of them this version reads and writes.
+//! Storage URIs: which of them this version reads and writes, and with whose credentials.
 
 use super::findings::Findings;
 use crate::storage_uri::StorageUri;
@@ -12,12 +12,13 @@ pub(super) fn base_model(base_model: &BaseModel, findings: &mut Findings) -> Loc
     {
         findings.wrong("spec.baseModel.revision", revision, "is for hf:// models only", "remove it, or name the revision in the path");
     }
-    secret(base_model.secret_ref.as_ref(), "spec.baseModel.secretRef", findings);
-    location(&base_model.storage_uri, "spec.baseModel.storageUri", findings)
+    let secret = secret(base_model.secret_ref.as_ref(), "spec.baseModel.secretRef", findings);
+    let location = location(&base_model.storage_uri, secret, "spec.baseModel.storageUri", findings);
+    Location { revision: base_model.revision.clone(), ..location }
 }
 
 /// A location that is read or written.
-pub(super) fn location(uri: &str, path: &str, findings: &mut Findings) -> Location {
+pub(super) fn location(uri: &str, secret: Option<String>, path: &str, findings: &mut Findings) -> Location {
     let storage = match StorageUri::parse(uri) {
         Ok(storage) => storage,
         Err(reason) => {
@@ -26,46 +27,42 @@ pub(super) fn location(uri: &str, path: &str, findings: &mut Findings) -> Locati
         }
     };
     match &storage {
-        StorageUri::HuggingFace { .. } => {
-            findings.not_supported(
-                path,
-                uri,
-                "download the repository and name the folder: pvc://CLAIM/PATH, or file://PATH in a local run",
-            );
+        StorageUri::HuggingFace { .. } if findings.is_local() => {
+            findings.not_supported(path, uri, "download the repository and name the folder: pvc://CLAIM/PATH, or file://PATH");
         }
-        StorageUri::ObjectStore { .. } => {
-            findings.not_supported(path, uri, "copy it to a volume and name that: pvc://CLAIM/PATH, or file://PATH in a local run");
+        StorageUri::ObjectStore { .. } if findings.is_local() => {
+            findings.not_supported(path, uri, "copy it to a volume and name that: pvc://CLAIM/PATH, or file://PATH");
         }
         StorageUri::File { .. } if !findings.is_local() => {
             findings.wrong(path, uri, "a pod cannot see this machine's files", "put it on a volume and name that: pvc://CLAIM/PATH");
         }
-        StorageUri::File { .. } | StorageUri::Pvc { .. } => {}
+        _ => {}
     }
-    Location { uri: uri.to_owned(), storage }
+    Location { uri: uri.to_owned(), revision: None, storage, secret }
 }
 
 /// A location that is written, if one is named.
-pub(super) fn target(uri: Option<&String>, path: &str, findings: &mut Findings) -> Option<Location> {
+pub(super) fn target(uri: Option<&String>, secret: Option<String>, path: &str, findings: &mut Findings) -> Option<Location> {
     let uri = uri?;
     if uri.starts_with("hf://") {
         findings.wrong(path, uri, "the hub is not written to", "write pvc://CLAIM/PATH, or file://PATH in a local run");
         return None;
     }
-    Some(location(uri, path, findings))
+    Some(location(uri, secret, path, findings))
 }
 
-/// A Secret: nothing that this version reads or writes takes one.
-pub(super) fn secret(secret: Option<&SecretReference>, path: &str, findings: &mut Findings) {
-    let Some(secret) = secret else { return };
-    if crate::storage_uri::is_object_name(&secret.name) {
-        findings.not_supported(path, &secret.name, "remove the field: volumes and files take no credentials");
-    } else {
-        let path = format!("{path}.name");
+/// The name of a Secret. A local run has no Secrets.
+pub(super) fn secret(secret: Option<&SecretReference>, path: &str, findings: &mut Findings) -> Option<String> {
+    let name = &secret?.name;
+    if !crate::storage_uri::is_object_name(name) {
         findings.wrong(
-            &path,
-            &secret.name,
+            &format!("{path}.name"),
+            name,
             "is not a name that Kubernetes takes",
             "use lower-case letters, digits and '-', a letter or digit first and last",
         );
+    } else if findings.is_local() {
+        findings.not_supported(path, name, "remove the field: volumes and files take no credentials");
     }
+    Some(name.clone())
 }

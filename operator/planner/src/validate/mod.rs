@@ -54,6 +54,7 @@ pub fn validate(job: &FineTuneJob, capabilities: Capabilities) -> Result<Validat
         evaluation,
         parallelism,
         env: trainer::environment(&spec.trainer, &mut findings),
+        placement: trainer::placement(job),
         checkpoint_location,
         checkpoint,
         max_restarts: spec.failure_policy.max_restarts.into(),

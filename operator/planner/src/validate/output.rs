@@ -28,7 +28,7 @@ pub(super) fn resolve(spec: &FineTuneJobSpec, findings: &mut Findings) -> Resolv
             "set it to false, or set method.type: lora",
         );
     }
-    secret(output.secret_ref.as_ref(), "spec.output.secretRef", findings);
+    let secret = secret(output.secret_ref.as_ref(), "spec.output.secretRef", findings);
     if let Some(register) = &output.register {
         let name = &register.model_name;
         if !is_object_name(name) || name.contains('.') || name.len() > LONGEST_MODEL_NAME {
@@ -42,8 +42,8 @@ pub(super) fn resolve(spec: &FineTuneJobSpec, findings: &mut Findings) -> Resolv
         }
     }
     Resolved {
-        location: target(output.storage_uri.as_ref(), "spec.output.storageUri", findings),
-        output: config::Output { merge_adapter: output.merge_adapter },
+        location: target(output.storage_uri.as_ref(), secret, "spec.output.storageUri", findings),
+        output: config::Output { merge_adapter: output.merge_adapter, upload: None },
         register: output.register.as_ref().map(|register| Register { model_name: register.model_name.clone(), stage: register.stage }),
     }
 }

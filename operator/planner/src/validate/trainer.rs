@@ -1,14 +1,17 @@
 //! `spec.trainer`: how many processes, on what, and how a global batch is divided among them.
 
 use super::findings::Findings;
+use crate::validated::Placement;
 use std::collections::BTreeMap;
 use temper_contract::config::{Device, Parallelism};
-use temper_crds::Quantity;
 use temper_crds::finetunejob::hyperparameters::Hyperparameters;
 use temper_crds::finetunejob::trainer::{NVIDIA_GPU, Strategy, Trainer};
+use temper_crds::{FineTuneJob, Quantity};
 
 /// A process's threads where the spec limits no CPU.
 pub(super) const DEFAULT_THREADS: usize = 1;
+/// Prefix of the labels by which Kueue knows its jobs.
+const KUEUE: &str = "kueue.x-k8s.io/";
 /// Prefixes of environment variables that tune libraries.
 const TUNING_PREFIXES: [&str; 10] = ["NCCL_", "GLOO_", "OMP_", "MKL_", "KMP_", "GOMP_", "UCX_", "FI_", "CUDA_", "TORCH_NCCL_"];
 
@@ -18,7 +21,9 @@ pub(super) fn resolve(trainer: &Trainer, hyperparameters: &Hyperparameters, find
     if trainer.strategy != Strategy::Ddp {
         findings.not_supported("spec.trainer.strategy", "fsdp", "set strategy: ddp");
     }
-    placement(trainer, findings);
+    if findings.is_local() {
+        no_placement(trainer, findings);
+    }
     quantities(trainer, findings);
     let num_nodes = trainer.num_nodes as usize;
     let num_proc_per_node = trainer.num_proc_per_node as usize;
@@ -73,7 +78,8 @@ fn device(trainer: &Trainer, findings: &mut Findings) -> Device {
     Device::Cuda
 }
 
-fn placement(trainer: &Trainer, findings: &mut Findings) {
+/// What only a cluster can do.
+fn no_placement(trainer: &Trainer, findings: &mut Findings) {
     findings.not_supported_if(trainer.image.as_ref(), "spec.trainer.image", Clone::clone);
     findings.not_supported_if(trainer.image_pull_policy.as_ref(), "spec.trainer.imagePullPolicy", |policy| format!("{policy:?}"));
     findings.not_supported_if(trainer.image_pull_secrets.first(), "spec.trainer.imagePullSecrets", |secret| secret.name.clone());
@@ -85,6 +91,24 @@ fn placement(trainer: &Trainer, findings: &mut Findings) {
     findings.not_supported_if(trainer.priority_class_name.as_ref(), "spec.trainer.priorityClassName", Clone::clone);
     findings.not_supported_if(trainer.runtime_class_name.as_ref(), "spec.trainer.runtimeClassName", Clone::clone);
     findings.not_supported_if(trainer.service_account_name.as_ref(), "spec.trainer.serviceAccountName", Clone::clone);
+}
+
+/// Where the pods are to run, and as what.
+pub(super) fn placement(job: &FineTuneJob) -> Placement {
+    let trainer = &job.spec.trainer;
+    let labels = job.metadata.labels.iter().flatten();
+    Placement {
+        image: trainer.image.clone(),
+        image_pull_policy: trainer.image_pull_policy,
+        image_pull_secrets: trainer.image_pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
+        resources: trainer.resources_per_node.clone(),
+        node_selector: trainer.node_selector.clone(),
+        tolerations: trainer.tolerations.clone(),
+        priority_class_name: trainer.priority_class_name.clone(),
+        runtime_class_name: trainer.runtime_class_name.clone(),
+        service_account_name: trainer.service_account_name.clone(),
+        queue_labels: labels.filter(|(name, _)| name.starts_with(KUEUE)).map(|(name, value)| (name.clone(), value.clone())).collect(),
+    }
 }
 
 /// The variables that tune libraries, sorted by name.

@@ -6,7 +6,7 @@ use temper_crds::condition::{ConditionStatus, READY};
 use temper_crds::{FineTuneJob, Timestamp};
 use temper_planner::observed::State;
 use temper_planner::{
-    Attempt, Capabilities, Cause, CheckpointReference, End, Intent, Observed, Plan, Progress, Registration, Stage, Target, TrainingAttempt,
+    Attempt, Capabilities, Cause, CheckpointReference, End, Intent, Observed, Plan, Progress, Registration, Stage, TrainingAttempt,
     ValidatedFineTuneJob, plan, validate,
 };
 
@@ -60,7 +60,7 @@ pub(crate) fn job(patch: &Value) -> ValidatedFineTuneJob {
         job["spec"][name] = value.clone();
     }
     let job: FineTuneJob = serde_json::from_value(job).expect("a job");
-    validate(&job, Capabilities { target: Target::Cluster, cuda: false }).expect("a valid job")
+    validate(&job, Capabilities::CLUSTER).expect("a valid job")
 }
 
 /// The transcript of a job's life.
