@@ -56,7 +56,9 @@ case $part in
     if ! present "$name"; then
       say "making the base: Debian 12's C++ runtime"
       # Unpacked only: nothing in it runs, so nothing must be configured.
-      debian extract libc6,libgcc-s1,libstdc++6 --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*'
+      # shellcheck disable=SC2016
+      debian extract libc6,libgcc-s1,libstdc++6 --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+        --customize-hook='rm -rf "$1"/dev/* "$1"/var/cache/* "$1"/var/log/*'
       commit "$name"
     fi
     ;;

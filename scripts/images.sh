@@ -45,7 +45,9 @@ digest() { for file in "$@"; do echo "$file"; [ ! -f "$file" ] || sha256sum < "$
 build() {
   local name=$1 dockerfile=$2 context=$3 image=localhost/$1:test
   shift 3
-  buildah bud --pull-never --no-cache --network none --runtime "$(command -v runc || echo runc)" --format docker --identity-label=false \
+  # Buildah keeps cache mounts, and so what cargo compiled, in TMPDIR.
+  mkdir -p "$OUT/build"
+  TMPDIR=$OUT/build buildah bud --pull-never --no-cache --network none --runtime "$(command -v runc || echo runc)" --format docker --identity-label=false \
     --timestamp "${SOURCE_DATE_EPOCH:-0}" "$@" -f "$dockerfile" -t "$image" "$context"
   rm -f "$OUT/$name.part"
   buildah push --quiet "$image" "docker-archive:$OUT/$name.part:$image"
@@ -79,9 +81,8 @@ rust_image() {
   if ! fresh "$name" "$key"; then
     say "building $name; minutes the first time, since everything is compiled for the image"
     cargo fetch --locked --quiet
-    mkdir -p "$OUT/build/$name"
     build "$name" "$dockerfile" . --build-arg BUILDER_IMAGE="$builder" --build-arg VERSION="$VERSION" "${base[@]}" \
-      --volume "$REGISTRY:/usr/local/cargo/registry:ro" --volume "$OUT/build/$name:/cache"
+      --volume "$REGISTRY:/cache/cargo/registry:ro"
     keep "$name" "$key"
   fi
   ln -sfn "$name-$key.tar" "$OUT/$name.tar"
