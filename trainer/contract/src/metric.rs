@@ -67,7 +67,8 @@ pub const LAST_PROGRESS: Metric = metric(
     "Unix time at which this rank last finished a step or an evaluation's batch, or met the others; 0 before.",
 );
 /// Gauge.
-pub const CHECKPOINT_ATTEMPT: Metric = metric("temper_checkpoint_attempt", "Number of the attempt that wrote the newest durable checkpoint.");
+pub const CHECKPOINT_ATTEMPT: Metric =
+    metric("temper_checkpoint_attempt", "Number of the attempt that wrote the newest durable checkpoint.");
 
 /// Every metric, for documentation and tests.
 pub const ALL: [Metric; 22] = [

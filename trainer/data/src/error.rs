@@ -17,7 +17,13 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The data set is not there, or is of a kind that is not read.
+    /// The data set is not there.
+    #[error("failed to find the data set {}: there is no such file or folder; check spec.dataset.storageUri", path.display())]
+    Missing {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// The data set is of a kind that is not read.
     #[error("failed to read the data set {}: {reason}", path.display())]
     Dataset {
         /// The file or folder.
@@ -122,6 +128,15 @@ impl Error {
 
     pub(crate) fn tokenizer(reason: impl Into<String>) -> Error {
         Error::Tokenizer { reason: reason.into() }
+    }
+
+    /// Whether a file or folder is not there, or not there any more: another try may succeed once somebody has put it back.
+    pub fn is_missing(&self) -> bool {
+        match self {
+            Error::Missing { .. } => true,
+            Error::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+            _ => false,
+        }
     }
 
     /// Whether another try may succeed without anybody changing the job (the disk was full, a file system hiccuped).

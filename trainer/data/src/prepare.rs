@@ -79,6 +79,8 @@ pub fn tokenise(
 ) -> Result<DatasetCounts, Error> {
     let dataset = Dataset {
         path: request.data.clone(),
+        fetch: None,
+        fetch_validation: None,
         format: request.format,
         validation: None,
         chat_template: request.chat_template.clone(),

@@ -1,5 +1,6 @@
 //! How a stage fails: an exit code of the contract, what went wrong, and what to do next.
 
+use std::any::Any;
 use std::path::Path;
 use temper_contract::{ExitCode, TerminationMessage};
 
@@ -31,6 +32,11 @@ impl Failure {
         Self::new(ExitCode::InvalidInput, message, next_step)
     }
 
+    /// Something that the job names is not there (yet).
+    pub(crate) fn unavailable(message: impl Into<String>, next_step: impl Into<String>) -> Self {
+        Self::new(ExitCode::Unavailable, message, next_step)
+    }
+
     /// Nobody expected this.
     pub(crate) fn unexpected(message: impl Into<String>) -> Self {
         Self::new(ExitCode::Unexpected, message, "read the log above this line; if the cause is not there, report it with the log")
@@ -48,13 +54,19 @@ impl Failure {
 
     /// What is left behind for Kubernetes or the local executor.
     pub(crate) fn termination_message(&self) -> TerminationMessage {
-        TerminationMessage { reason: self.reason, message: self.message.clone(), next_step: self.next_step.clone(), rank: self.rank }
+        TerminationMessage { rank: self.rank, ..TerminationMessage::new(self.reason, &*self.message, &*self.next_step) }
     }
 
     /// What a child process left behind, as a failure of this process.
     pub(crate) fn from_termination(message: TerminationMessage) -> Self {
         Self { reason: message.reason, message: message.message, next_step: message.next_step, rank: message.rank }
     }
+}
+
+/// What a panic says, for a log line or a failure.
+pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref::<&str>().copied());
+    text.and_then(|text| text.lines().next()).unwrap_or("a panic without a message")
 }
 
 fn storage_next_step(source: &std::io::Error) -> &'static str {
@@ -93,6 +105,9 @@ impl From<temper_data::Error> for Failure {
     fn from(error: temper_data::Error) -> Self {
         match error {
             temper_data::Error::Artifact(error) => error.into(),
+            error if error.is_missing() => {
+                Self::unavailable(error.to_string(), "put the file or folder back, or correct the path; the job tries again")
+            }
             error if error.is_storage() => {
                 Self::new(ExitCode::Storage, error.to_string(), "check that the path is there and that its volume has room")
             }

@@ -13,6 +13,7 @@ mod early_stopping;
 mod events;
 mod exchange;
 mod failure;
+mod inputs;
 pub mod kill_point;
 mod logging;
 mod metrics;
@@ -27,9 +28,10 @@ mod step_log;
 mod stop_signal;
 mod supervisor;
 mod termination;
+mod transfer;
 
 use clap::Parser;
-use failure::Failure;
+use failure::{Failure, panic_text};
 use rank::Ending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use temper_contract::{ExitCode, TerminationMessage};
@@ -42,31 +44,26 @@ pub fn main() -> std::process::ExitCode {
         return std::process::ExitCode::from(ExitCode::Unexpected.code());
     }
     let command = command::Command::parse();
-    logging::start();
+    logging::start(command.name());
     // A tensor operation that fails in a way nobody foresaw panics: that ends as a failure like any other.
-    let outcome = catch_unwind(AssertUnwindSafe(|| command.run())).unwrap_or_else(|panic| Err(failure_of(panic.as_ref())));
+    let outcome = catch_unwind(AssertUnwindSafe(|| command.run()))
+        .unwrap_or_else(|panic| Err(Failure::unexpected(format!("panicked: {}", panic_text(panic.as_ref())))));
     let code = match outcome {
         Ok(Ending::Complete | Ending::EarlyStopping) => ExitCode::Success,
         Ok(Ending::Terminated) => {
-            let message = "stopped by a signal; the checkpoint is written".to_owned();
-            termination::leave(&TerminationMessage {
-                reason: ExitCode::Terminated,
-                message,
-                next_step: "run again to go on".to_owned(),
-                rank: None,
-            });
+            let message =
+                TerminationMessage::new(ExitCode::Terminated, "stopped by a signal; the checkpoint is written", "run again to go on");
+            termination::leave(&TerminationMessage { in_place_restarts: command.in_place_restarts(), ..message });
             ExitCode::Terminated
         }
         Err(failure) => {
-            termination::report(&failure);
+            termination::report(&failure, command.in_place_restarts());
             failure.reason
         }
     };
+    if command.leaves_threads_behind() {
+        // A thread may still wait in libtorch for a node that does not answer: nothing may be torn down under it.
+        signal_hook::low_level::exit(i32::from(code.code()));
+    }
     std::process::ExitCode::from(code.code())
-}
-
-fn failure_of(panic: &(dyn std::any::Any + Send)) -> Failure {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    let first_line = text.unwrap_or("a panic without a message").lines().next().unwrap_or_default();
-    Failure::unexpected(format!("panicked: {first_line}"))
 }

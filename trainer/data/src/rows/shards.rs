@@ -49,7 +49,7 @@ impl Shards {
         let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::dataset(path, "there is no such file or folder; check spec.dataset.storageUri"));
+                return Err(Error::Missing { path: path.to_owned() });
             }
             Err(error) => return Err(Error::io("read", path)(error)),
         };

@@ -13,10 +13,12 @@
 
 mod digest;
 mod manifest;
+mod mirror;
 mod retention;
 mod state;
 mod store;
 mod tensor_file;
 
+pub(crate) use mirror::{Copier, restore};
 pub(crate) use state::{Evaluation, Identity, TrainingState};
-pub(crate) use store::{CheckpointStore, Tensors};
+pub(crate) use store::{CheckpointStore, Found, Tensors};

@@ -32,6 +32,15 @@ pub(crate) struct Tensors<'a> {
     pub(crate) moments: &'a Moments,
 }
 
+/// A checkpoint that was loaded.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) state: TrainingState,
+    pub(crate) folder: PathBuf,
+    /// Who wrote it.
+    pub(crate) attempt: u64,
+}
+
 /// A folder of checkpoints, as one attempt sees it.
 #[derive(Debug)]
 pub(crate) struct CheckpointStore {
@@ -44,6 +53,11 @@ impl CheckpointStore {
     /// Reads every attempt's checkpoints below `root`, writes those of `attempt`, keeps the newest `keep`.
     pub(crate) fn new(root: &Path, attempt: u64, keep: usize) -> Self {
         Self { root: root.to_owned(), attempt, keep }
+    }
+
+    /// The attempt whose checkpoints this writes.
+    pub(crate) fn attempt(&self) -> u64 {
+        self.attempt
     }
 
     /// Removes what an interrupted save of this attempt left. Called before training, by the only process that writes.
@@ -59,13 +73,13 @@ impl CheckpointStore {
         Ok(())
     }
 
-    /// The newest whole checkpoint: its state, with its tensors copied into `tensors`. Damaged ones are passed over with a warning.
-    /// `None` if there is none.
-    pub(crate) fn load_newest(&self, tensors: &Tensors<'_>) -> Result<Option<(TrainingState, PathBuf)>> {
+    /// The newest whole checkpoint, with its tensors copied into `tensors`. Damaged ones are passed over with a warning. `None` if there is
+    /// none.
+    pub(crate) fn load_newest(&self, tensors: &Tensors<'_>) -> Result<Option<Found>> {
         for id in self.committed().into_iter().rev() {
             let folder = self.folder(id);
             match load(&folder, id, tensors) {
-                Ok(state) => return Ok(Some((state, folder))),
+                Ok(state) => return Ok(Some(Found { state, folder, attempt: id.attempt })),
                 Err(damage) => warn(format!("the checkpoint {} is damaged and passed over: {damage}", folder.display())),
             }
         }
@@ -170,7 +184,7 @@ fn load(folder: &Path, id: Id, tensors: &Tensors<'_>) -> std::result::Result<Tra
     Ok(state)
 }
 
-fn committed(root: &Path) -> Vec<Id> {
+pub(super) fn committed(root: &Path) -> Vec<Id> {
     let mut found = Vec::new();
     for attempt_path in entries(root) {
         let Some(attempt) = number_after(&attempt_path, "attempt-") else { continue };
@@ -190,7 +204,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
 }
 
-fn number_after(path: &Path, prefix: &str) -> Option<u64> {
+pub(super) fn number_after(path: &Path, prefix: &str) -> Option<u64> {
     path.file_name()?.to_str()?.strip_prefix(prefix)?.parse().ok()
 }
 

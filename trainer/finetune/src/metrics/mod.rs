@@ -4,12 +4,13 @@ mod exporter;
 
 pub(crate) use exporter::Exporter;
 
+use crate::checkpoint::TrainingState;
 use crate::failure::{Failure, Result};
 use prometheus::core::Collector;
 use prometheus::{Counter, Encoder, Gauge, Histogram, HistogramOpts, Opts, Registry, TextEncoder};
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tch::Device;
 use temper_contract::event::StepRecord;
 use temper_contract::metric::{self, Metric};
@@ -36,46 +37,79 @@ pub(crate) struct Metrics {
     resident_memory: Gauge,
     checkpoint_step: Gauge,
     checkpoint_age: Gauge,
+    checkpoint_attempt: Gauge,
+    started: Gauge,
+    resumed_from_step: Gauge,
+    last_progress: Gauge,
     last_checkpoint: Mutex<Option<Instant>>,
     device: Device,
 }
 
 impl Metrics {
-    /// Registers everything, labelled with the job and the rank.
-    pub(crate) fn new(job_name: &str, rank: usize, device: Device) -> Result<Self> {
+    /// Registers everything, labelled with the job and the rank. What only a step or an evaluation can tell is NaN until there has been one.
+    pub(crate) fn new(job_name: &str, rank: usize, attempt: u64, restarts: u64, device: Device) -> Result<Self> {
         let labels = HashMap::from([("job_name".to_owned(), job_name.to_owned()), ("rank".to_owned(), rank.to_string())]);
         let registry = Registry::new_custom(None, Some(labels)).map_err(unexpected)?;
-        let gauge = |of: Metric| register(&registry, Gauge::new(of.name, of.help));
+        let gauge = |of: Metric, value: f64| register(&registry, Gauge::new(of.name, of.help)).inspect(|gauge| gauge.set(value));
         let counter = |of: Metric| register(&registry, Counter::new(of.name, of.help));
         let step_duration =
             HistogramOpts::from(Opts::new(metric::STEP_DURATION.name, metric::STEP_DURATION.help)).buckets(STEP_BUCKETS.into());
+        gauge(metric::ATTEMPT, attempt as f64)?;
+        gauge(metric::RESTARTS, restarts as f64)?;
         Ok(Self {
-            training_loss: gauge(metric::TRAINING_LOSS)?,
-            validation_loss: gauge(metric::VALIDATION_LOSS)?,
-            learning_rate: gauge(metric::LEARNING_RATE)?,
-            gradient_norm: gauge(metric::GRADIENT_NORM)?,
-            step: gauge(metric::STEP)?,
-            total_steps: gauge(metric::TOTAL_STEPS)?,
-            epoch: gauge(metric::EPOCH)?,
+            training_loss: gauge(metric::TRAINING_LOSS, f64::NAN)?,
+            validation_loss: gauge(metric::VALIDATION_LOSS, f64::NAN)?,
+            learning_rate: gauge(metric::LEARNING_RATE, f64::NAN)?,
+            gradient_norm: gauge(metric::GRADIENT_NORM, f64::NAN)?,
+            step: gauge(metric::STEP, 0.0)?,
+            total_steps: gauge(metric::TOTAL_STEPS, 0.0)?,
+            epoch: gauge(metric::EPOCH, 0.0)?,
             tokens: counter(metric::TOKENS)?,
             target_tokens: counter(metric::TARGET_TOKENS)?,
-            tokens_per_second: gauge(metric::TOKENS_PER_SECOND)?,
+            tokens_per_second: gauge(metric::TOKENS_PER_SECOND, f64::NAN)?,
             step_duration: register(&registry, Histogram::with_opts(step_duration))?,
             skipped_steps: counter(metric::SKIPPED_STEPS)?,
-            gpu_memory: gauge(metric::GPU_MEMORY)?,
-            resident_memory: gauge(metric::RESIDENT_MEMORY)?,
-            checkpoint_step: gauge(metric::CHECKPOINT_STEP)?,
-            checkpoint_age: gauge(metric::CHECKPOINT_AGE)?,
+            gpu_memory: gauge(metric::GPU_MEMORY, 0.0)?,
+            resident_memory: gauge(metric::RESIDENT_MEMORY, 0.0)?,
+            checkpoint_step: gauge(metric::CHECKPOINT_STEP, 0.0)?,
+            checkpoint_age: gauge(metric::CHECKPOINT_AGE, 0.0)?,
+            checkpoint_attempt: gauge(metric::CHECKPOINT_ATTEMPT, 0.0)?,
+            started: gauge(metric::STARTED, 0.0)?,
+            resumed_from_step: gauge(metric::RESUMED_FROM_STEP, 0.0)?,
+            last_progress: gauge(metric::LAST_PROGRESS, 0.0)?,
             last_checkpoint: Mutex::new(None),
             device,
             registry,
         })
     }
 
-    /// Where training starts from.
-    pub(crate) fn started(&self, step: u64, total_steps: u64) {
-        self.step.set(step as f64);
-        self.total_steps.set(total_steps as f64);
+    /// What the rank computes on.
+    pub(crate) fn device(&self) -> Device {
+        self.device
+    }
+
+    /// The ranks have met and go on from this state; `saved_by` is the attempt that wrote its checkpoint, if it has one.
+    pub(crate) fn started(&self, state: &TrainingState, epoch: f64, saved_by: Option<u64>) {
+        let step = state.step as f64;
+        self.step.set(step);
+        self.resumed_from_step.set(step);
+        self.epoch.set(epoch);
+        self.training_loss.set(state.training_loss);
+        self.validation_loss.set(state.last_evaluation.map_or(f64::NAN, |evaluation| evaluation.loss));
+        if let Some(attempt) = saved_by {
+            self.checkpoint_step.set(step);
+            self.checkpoint_attempt.set(attempt as f64);
+        }
+        self.total_steps.set(state.identity.total_steps as f64);
+        let now = unix_time();
+        self.last_progress.set(now);
+        // Last: whoever finds it set finds the others set, too.
+        self.started.set(now);
+    }
+
+    /// Something was finished that shows that training gets on.
+    pub(crate) fn got_on(&self) {
+        self.last_progress.set(unix_time());
     }
 
     /// A step is done.
@@ -92,6 +126,7 @@ impl Metrics {
         if record.skipped {
             self.skipped_steps.inc();
         }
+        self.got_on();
     }
 
     /// An evaluation is done.
@@ -100,8 +135,9 @@ impl Metrics {
     }
 
     /// A checkpoint is durable.
-    pub(crate) fn checkpoint_saved(&self, step: u64) {
+    pub(crate) fn checkpoint_saved(&self, step: u64, attempt: u64) {
         self.checkpoint_step.set(step as f64);
+        self.checkpoint_attempt.set(attempt as f64);
         *self.last_checkpoint.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Instant::now());
     }
 
@@ -116,6 +152,10 @@ impl Metrics {
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         String::from_utf8_lossy(&text).into_owned()
     }
+}
+
+fn unix_time() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 fn register<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> Result<C> {
@@ -136,16 +176,23 @@ mod tests {
 
     #[test]
     fn every_metric_of_the_contract_is_exported_with_its_help() {
-        let metrics = Metrics::new("listings", 1, tch::Device::Cpu).expect("names are valid");
+        let metrics = Metrics::new("listings", 1, 2, 3, tch::Device::Cpu).expect("names are valid");
         let text = metrics.text();
         for metric in metric::ALL {
             assert!(text.contains(&format!("# HELP {} {}", metric.name, metric.help)), "{} in\n{text}", metric.name);
+        }
+        // Before the ranks meet, nothing of steps is claimed.
+        for line in [
+            "temper_training_loss{job_name=\"listings\",rank=\"1\"} NaN",
+            "temper_training_started_timestamp_seconds{job_name=\"listings\",rank=\"1\"} 0",
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
         }
     }
 
     #[test]
     fn a_step_shows_in_gauges_counters_and_the_histogram() {
-        let metrics = Metrics::new("listings", 0, tch::Device::Cpu).expect("names are valid");
+        let metrics = Metrics::new("listings", 0, 2, 3, tch::Device::Cpu).expect("names are valid");
         let record = StepRecord {
             step: 7,
             epoch: 0.5,
@@ -158,7 +205,7 @@ mod tests {
             skipped: true,
         };
         metrics.step_done(&record);
-        metrics.checkpoint_saved(7);
+        metrics.checkpoint_saved(7, 2);
         let text = metrics.text();
         for line in [
             r#"temper_training_loss{job_name="listings",rank="0"} 1.5"#,
@@ -167,6 +214,9 @@ mod tests {
             r#"temper_training_skipped_steps_total{job_name="listings",rank="0"} 1"#,
             r#"temper_training_step_duration_seconds_count{job_name="listings",rank="0"} 1"#,
             r#"temper_checkpoint_step{job_name="listings",rank="0"} 7"#,
+            r#"temper_checkpoint_attempt{job_name="listings",rank="0"} 2"#,
+            r#"temper_training_attempt{job_name="listings",rank="0"} 2"#,
+            r#"temper_training_restarts{job_name="listings",rank="0"} 3"#,
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }

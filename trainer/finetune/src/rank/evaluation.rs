@@ -3,9 +3,9 @@
 use crate::events::emit;
 use crate::exchange::Exchange;
 use crate::failure::Result;
+use crate::metrics::Metrics;
 use crate::stop_signal::StopSignal;
 use std::time::{Duration, Instant};
-use tch::Device;
 use temper_contract::Event;
 use temper_data::{FlatBatch, TokenCache};
 use temper_model::{Batch, Model};
@@ -29,8 +29,8 @@ pub(super) fn evaluate(
     cache: &TokenCache,
     batch_size: usize,
     exchange: &Exchange,
-    device: Device,
     stop: &StopSignal,
+    metrics: &Metrics,
 ) -> Result<Option<LossSum>> {
     let examples: Vec<usize> = (0..cache.len()).collect();
     let mine: Vec<&[usize]> = examples.chunks(batch_size.max(1)).skip(exchange.rank()).step_by(exchange.world_size()).collect();
@@ -43,9 +43,10 @@ pub(super) fn evaluate(
         let (sum, count) = model.loss_sum(&flat_batch(cache, examples))?;
         nats += sum;
         targets += count as f64;
+        metrics.got_on();
         reporter.done(index + 1);
     }
-    let [nats, targets, stops] = exchange.sum([nats, targets, f64::from(u8::from(stop.is_set()))], device)?;
+    let [nats, targets, stops] = exchange.sum([nats, targets, f64::from(u8::from(stop.is_set()))], metrics.device())?;
     Ok((stops == 0.0).then_some(LossSum { nats, targets }))
 }
 

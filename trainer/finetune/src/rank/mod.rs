@@ -42,8 +42,7 @@ impl Ending {
 }
 
 /// Trains as the rank that the environment says.
-pub(crate) fn run(config: &TrainerConfig) -> Result<Ending> {
-    let stop = StopSignal::listen()?;
+pub(crate) fn run(config: &TrainerConfig, stop: StopSignal) -> Result<Ending> {
     let environment = Environment::read()?;
     let _span = tracing::info_span!("rank", number = environment.rank).entered();
     let _heartbeat_at_setup = heartbeat::start(environment.rank)?;
@@ -60,11 +59,16 @@ fn train(training: &mut Training) -> Result<Ending> {
             return Ok(Ending::Terminated);
         }
         let ending = training.ending();
-        if ending.is_some() || training.checkpoint_is_due() {
+        let is_due = training.checkpoint_is_due();
+        if ending.is_some() || is_due {
             training.checkpoint()?;
         }
         if let Some(ending) = ending {
             return Ok(ending);
+        }
+        // Writing took a while: better stop with this checkpoint than write the next one, too, within the time that is left.
+        if is_due && training.is_told_to_stop()? {
+            return Ok(Ending::Terminated);
         }
         if training.step()? == Progress::Stop {
             training.checkpoint()?;

@@ -5,13 +5,15 @@ use super::environment::Environment;
 use super::heartbeat;
 use super::observers::Observers;
 use super::training::Training;
-use crate::checkpoint::{CheckpointStore, Identity, Tensors, TrainingState};
+use crate::checkpoint::{CheckpointStore, Copier, Found, Identity, Tensors, TrainingState};
 use crate::compute;
 use crate::events::emit;
 use crate::exchange::Exchange;
 use crate::failure::{Failure, Result};
+use crate::inputs;
 use crate::metrics::{Exporter, Metrics};
 use crate::optimizer::Moments;
+use crate::restarts;
 use crate::schedule::Schedule;
 use crate::step_log::StepLog;
 use crate::stop_signal::StopSignal;
@@ -28,10 +30,13 @@ use temper_model::Model;
 /// Everything this rank needs, at the step of the newest checkpoint.
 pub(super) fn compose(config: &TrainerConfig, environment: &Environment, stop: StopSignal) -> Result<Training> {
     let device = compute::device(config.parallelism.device, environment.local_rank)?;
-    let metrics = Arc::new(Metrics::new(&config.job_name, environment.rank, device)?);
+    let restarts = restarts::count(&config.run_folder)?;
+    let metrics = Arc::new(Metrics::new(&config.job_name, environment.rank, environment.attempt, restarts, device)?);
+    // Served from now on, while the model is loaded and the ranks meet.
     let exporter = environment.metrics_port.map(|port| Exporter::start(port, Arc::clone(&metrics))).transpose()?;
     let data = Data::open(config)?;
     compute::set_threads(config.parallelism.threads_per_proc)?;
+    inputs::check_base_model(config)?;
     let source = ModelSource::open(&config.base_model.path)?;
     let hyperparameters = &config.hyperparameters;
     let mut model = Model::load(&source, &config.method, hyperparameters.precision, device, hyperparameters.seed)?;
@@ -48,21 +53,25 @@ pub(super) fn compose(config: &TrainerConfig, environment: &Environment, stop: S
         let parameters = model.trainable();
         checkpoints.load_newest(&Tensors { parameters: parameters.parameters(), master: &parameters.master, moments: &moments })?
     };
+    let saved_by = found.as_ref().map(|found| found.attempt);
     let (state, folder, plan) = resume(config, &data, found)?;
     agree_on_step(&exchange, state.step, device)?;
+    let copier = if is_first { Copier::start(config)? } else { None };
+    if let (Some(copier), Some(folder)) = (&copier, &folder) {
+        copier.offer(folder);
+    }
     model.sync_compute_weights();
 
     let log = is_first.then(|| StepLog::resume(&config.run_folder.join(layout::STEP_LOG), state.step)).transpose()?;
     heartbeat::step_done(state.step);
-    metrics.started(state.step, state.identity.total_steps);
-    if is_first {
-        emit(&Event::Started {
-            world_size: exchange.world_size(),
-            resumed_from_step: state.step,
-            total_steps: state.identity.total_steps,
-            parameters: data.report.parameters,
-        });
-    }
+    metrics.started(&state, plan.epoch_after(state.step), saved_by);
+    // Every rank says so to its supervisor.
+    emit(&Event::Started {
+        world_size: exchange.world_size(),
+        resumed_from_step: state.step,
+        total_steps: state.identity.total_steps,
+        parameters: data.report.parameters,
+    });
     tracing::info!(step = state.step, total_steps = state.identity.total_steps, generation = environment.generation, "ready");
     Ok(Training {
         config: config.clone(),
@@ -76,6 +85,7 @@ pub(super) fn compose(config: &TrainerConfig, environment: &Environment, stop: S
         saved: folder.map(|folder| (state.step, folder.display().to_string())),
         state,
         checkpoints,
+        copier,
         observers: Observers { log, metrics, _exporter: exporter },
         stop,
     })
@@ -85,9 +95,9 @@ pub(super) fn compose(config: &TrainerConfig, environment: &Environment, stop: S
 fn resume(
     config: &TrainerConfig,
     data: &Data,
-    found: Option<(TrainingState, PathBuf)>,
+    found: Option<Found>,
 ) -> Result<(TrainingState, Option<PathBuf>, temper_data::sampler::Plan)> {
-    let carried = found.as_ref().map(|(state, _)| state.identity.micro_batches_per_step);
+    let carried = found.as_ref().map(|found| found.state.identity.micro_batches_per_step);
     let micro_batches_per_step = carried.unwrap_or(config.parallelism.micro_batches_per_step);
     let plan = data.plan(config, micro_batches_per_step);
     let identity = Identity {
@@ -108,7 +118,7 @@ fn resume(
             "give spec.dataset more rows, or raise spec.hyperparameters.numTrainEpochs",
         ));
     }
-    let Some((state, folder)) = found else { return Ok((TrainingState::new(identity), None, plan)) };
+    let Some(Found { state, folder, .. }) = found else { return Ok((TrainingState::new(identity), None, plan)) };
     if let Some(difference) = state.identity.difference(&identity) {
         return Err(Failure::invalid(
             format!("the checkpoint {} belongs to another job or to other settings: {difference}", folder.display()),

@@ -4,7 +4,7 @@ use super::Ending;
 use super::data::Data;
 use super::evaluation::{self, LossSum};
 use super::observers::Observers;
-use crate::checkpoint::{CheckpointStore, Evaluation, Tensors, TrainingState};
+use crate::checkpoint::{CheckpointStore, Copier, Evaluation, Tensors, TrainingState};
 use crate::events::emit;
 use crate::exchange::Exchange;
 use crate::failure::Result;
@@ -38,6 +38,8 @@ pub(super) struct Training {
     pub(super) exchange: Exchange,
     pub(super) state: TrainingState,
     pub(super) checkpoints: CheckpointStore,
+    /// On rank 0, if the job names a place for copies.
+    pub(super) copier: Option<Copier>,
     /// Folder and step of the newest checkpoint.
     pub(super) saved: Option<(u64, String)>,
     pub(super) observers: Observers,
@@ -80,7 +82,7 @@ impl Training {
         let Some(cache) = &self.data.validation else { return Ok(Progress::Continue) };
         let started = Instant::now();
         let batch_size = self.config.evaluation.per_device_eval_batch_size;
-        let sum = evaluation::evaluate(&mut self.model, cache, batch_size, &self.exchange, self.device, &self.stop)?;
+        let sum = evaluation::evaluate(&mut self.model, cache, batch_size, &self.exchange, &self.stop, &self.observers.metrics)?;
         let Some(LossSum { nats, targets }) = sum else { return Ok(Progress::Stop) };
         let evaluation = Evaluation { step: self.state.step, loss: nats / targets.max(1.0) };
         self.state.evaluation_seconds += started.elapsed().as_secs_f64();
@@ -104,24 +106,40 @@ impl Training {
             log.sync()?;
             let parameters = self.model.trainable();
             let tensors = Tensors { parameters: parameters.parameters(), master: &parameters.master, moments: &self.moments };
-            let folder = self.checkpoints.save(&self.state, &tensors)?.display().to_string();
+            let folder = self.checkpoints.save(&self.state, &tensors)?;
+            if let Some(copier) = &self.copier {
+                copier.offer(&folder);
+            }
+            let folder = folder.display().to_string();
             emit(&Event::CheckpointSaved { step, path: folder.clone() });
             self.saved = Some((step, folder));
         } else {
             self.saved = Some((step, String::new()));
         }
-        self.observers.metrics.checkpoint_saved(step);
+        self.observers.metrics.checkpoint_saved(step, self.checkpoints.attempt());
         Ok(())
     }
 
+    /// Whether any rank has been told to stop: all of them learn the same.
+    pub(super) fn is_told_to_stop(&self) -> Result<bool> {
+        let [stops] = self.exchange.sum([f64::from(u8::from(self.stop.is_set()))], self.device)?;
+        Ok(stops > 0.0)
+    }
+
     /// Reports, and leaves the group when every rank is done.
-    pub(super) fn finish(self, ending: Ending) -> Result<()> {
+    pub(super) fn finish(mut self, ending: Ending) -> Result<()> {
+        let copier = self.copier.take();
         if self.exchange.rank() == 0 {
             if ending != Ending::Terminated {
                 super::report::write(&self, ending)?;
             }
             emit(&Event::Finished { step: self.state.step, reason: ending.word().to_owned() });
         }
-        self.exchange.finish()
+        self.exchange.finish()?;
+        // The other ranks need not wait for the last copy.
+        if let Some(copier) = copier {
+            copier.finish();
+        }
+        Ok(())
     }
 }

@@ -1,12 +1,13 @@
 //! `publish`: the finished model, written aside, loaded again, compared, hashed, and then given its name.
 
-use crate::checkpoint::{CheckpointStore, Tensors};
+use crate::checkpoint::{self, CheckpointStore, Tensors};
 use crate::compute;
 use crate::durable::{create_folder, read_json, sync_folder, write_json};
 use crate::events::emit;
 use crate::failure::{Failure, Result};
 use crate::kill_point::{self, kill_point};
 use crate::optimizer::Moments;
+use crate::transfer;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use tch::Device;
@@ -29,6 +30,7 @@ pub(crate) fn run(config: &TrainerConfig) -> Result<()> {
     // Publishing happens once and small numbers count: in fp32, on the CPU.
     compute::set_threads(config.parallelism.threads_per_proc)?;
     let source = ModelSource::open(&config.base_model.path)?;
+    checkpoint::restore(config)?;
     let mut model = load_trained(config, &source, &trained)?;
     let format = match config.method {
         Method::Lora(_) if !config.output.merge_adapter => ArtifactFormat::PeftAdapter,
@@ -40,6 +42,7 @@ pub(crate) fn run(config: &TrainerConfig) -> Result<()> {
             // Give the room back; the failure that is reported is the first one.
             let _ = fs::remove_dir_all(&aside);
         })?;
+    transfer::upload_output(config, &trained, Path::new(&published.path))?;
     kill_point(kill_point::PUBLISH_REPORT);
     write_json(&report_path, &published)?;
     emit(&Event::Finished { step: trained.step, reason: "complete".to_owned() });
@@ -60,9 +63,9 @@ fn load_trained(config: &TrainerConfig, source: &ModelSource, trained: &TrainRep
     let parameters = model.trainable();
     let tensors = Tensors { parameters: parameters.parameters(), master: &parameters.master, moments: &moments };
     let found = checkpoints.load_newest(&tensors)?;
-    if found.as_ref().map(|(state, _)| state.step) != Some(trained.step) {
-        let newest = found.map_or("there is none".to_owned(), |(state, folder)| {
-            format!("the newest whole one is of step {}: {}", state.step, folder.display())
+    if found.as_ref().map(|found| found.state.step) != Some(trained.step) {
+        let newest = found.map_or("there is none".to_owned(), |found| {
+            format!("the newest whole one is of step {}: {}", found.state.step, found.folder.display())
         });
         return Err(Failure::new(
             ExitCode::Storage,

@@ -34,8 +34,13 @@ pub(super) fn judge(ends: &[(usize, End)], was_told_to_stop: bool) -> Verdict {
         Weight::Final => Verdict::Fail(message_of(*rank, end)),
         // Whatever happens after a signal to stop, the last checkpoint is there to go on from.
         _ if was_told_to_stop => Verdict::Terminated,
-        _ => Verdict::Restart { reason: describe(*rank, end) },
+        weight => Verdict::Restart { reason: describe(*rank, end), peer_lost: weight == Weight::LostPeer },
     }
+}
+
+/// The verdict over a generation in which another node has fallen silent or gone.
+pub(super) fn judge_lost_node(reason: String, was_told_to_stop: bool) -> Verdict {
+    if was_told_to_stop { Verdict::Terminated } else { Verdict::Restart { reason, peer_lost: true } }
 }
 
 /// Whether a rank's end is no reason to stop the others.
@@ -59,8 +64,8 @@ fn weight(end: &End) -> Weight {
     match code(end) {
         Some(ExitCode::Success | ExitCode::Terminated) => Weight::Fine,
         Some(ExitCode::PeerLost) => Weight::LostPeer,
-        // Ranks that come again at once find the same disk and the same absent nodes; a new attempt may not.
-        Some(ExitCode::Storage | ExitCode::Rendezvous) => Weight::Final,
+        // Ranks that come again at once find the same disk, the same absent nodes and files; a new attempt may not.
+        Some(ExitCode::Storage | ExitCode::Rendezvous | ExitCode::Unavailable) => Weight::Final,
         Some(code) if !code.is_retryable() => Weight::Final,
         _ => Weight::Own,
     }
@@ -70,10 +75,8 @@ fn message_of(rank: usize, end: &End) -> TerminationMessage {
     match end {
         End::Exited { message: Some(message), .. } => message.clone(),
         _ => TerminationMessage {
-            reason: code(end).unwrap_or(ExitCode::Unexpected),
-            message: describe(rank, end),
-            next_step: "read the log of that rank".to_owned(),
             rank: Some(rank),
+            ..TerminationMessage::new(code(end).unwrap_or(ExitCode::Unexpected), describe(rank, end), "read the log of that rank")
         },
     }
 }
@@ -96,13 +99,13 @@ mod tests {
     use temper_contract::{ExitCode, TerminationMessage};
 
     fn exited(reason: ExitCode) -> End {
-        let message = TerminationMessage { reason, message: format!("{reason:?}"), next_step: String::new(), rank: None };
+        let message = TerminationMessage::new(reason, format!("{reason:?}"), "");
         End::Exited { code: i32::from(reason.code()), message: Some(message) }
     }
 
     fn restarts_for(ends: &[(usize, End)]) -> String {
         match judge(ends, false) {
-            Verdict::Restart { reason } => reason,
+            Verdict::Restart { reason, peer_lost: false } => reason,
             other => panic!("{other:?}"),
         }
     }
@@ -122,8 +125,14 @@ mod tests {
     }
 
     #[test]
+    fn a_lost_peer_that_nothing_explains_is_said_to_be_just_that() {
+        let verdict = judge(&[(0, exited(ExitCode::PeerLost)), (1, exited(ExitCode::PeerLost))], false);
+        assert!(matches!(verdict, Verdict::Restart { peer_lost: true, .. }), "{verdict:?}");
+    }
+
+    #[test]
     fn what_another_try_cannot_mend_fails_at_once() {
-        for code in [ExitCode::InvalidInput, ExitCode::Diverged, ExitCode::Storage, ExitCode::Usage] {
+        for code in [ExitCode::InvalidInput, ExitCode::Diverged, ExitCode::Storage, ExitCode::Unavailable, ExitCode::Usage] {
             let ends = [(0, exited(ExitCode::PeerLost)), (1, exited(code)), (2, End::Signalled(9))];
             match judge(&ends, false) {
                 Verdict::Fail(message) => assert_eq!(message.reason, code),

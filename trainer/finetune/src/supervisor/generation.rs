@@ -1,12 +1,16 @@
 //! One generation of ranks on this node: started together, watched, ended together.
 
+use super::agreement::Elsewhere;
 use super::cause::{self, End};
-use super::node::{Node, POLL};
+use super::link::POLL;
+use super::node::Node;
+use super::orphans;
 use super::rank_process::{Heard, RankProcess};
 use super::verdict::Verdict;
 use super::watch::Watch;
 use crate::events::emit;
 use crate::failure::Result;
+use crate::restarts;
 use crate::stop_signal::StopSignal;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -17,16 +21,32 @@ const EXPLANATION: Duration = Duration::from_millis(500);
 
 /// Runs the generation to its end. When it returns, none of this node's ranks is alive.
 pub(super) fn run(node: &Node, generation: u64, stop: &StopSignal) -> Result<Verdict> {
+    if let Some(verdict) = node.meet(generation, stop)? {
+        return Ok(verdict);
+    }
+    if generation > 0 && node.is_first() {
+        // Counted when the ranks do start again: a node that is lost for good uses up an attempt, not a restart as well.
+        restarts::add(&node.config.run_folder)?;
+    }
+    node.let_start();
     let mut ranks = Ranks::start(node, generation)?;
     let mut told_to_stop = false;
     let proposed = loop {
         ranks.listen(POLL)?;
+        orphans::reap(&ranks.processes);
         if let Some(verdict) = ranks.verdict(told_to_stop) {
             break verdict;
         }
-        if let Some(verdict) = node.verdict_of_others(generation)? {
-            ranks.kill();
-            return Ok(verdict);
+        match node.elsewhere() {
+            Some(Elsewhere::Verdict(verdict)) => {
+                ranks.kill();
+                return Ok(verdict);
+            }
+            Some(Elsewhere::Lost(reason)) => {
+                tracing::warn!("{reason}");
+                break cause::judge_lost_node(reason, told_to_stop);
+            }
+            None => {}
         }
         if stop.is_set() && !told_to_stop {
             told_to_stop = true;
@@ -38,7 +58,7 @@ pub(super) fn run(node: &Node, generation: u64, stop: &StopSignal) -> Result<Ver
         }
     };
     ranks.kill();
-    node.agree(generation, proposed)
+    node.agree(proposed, stop)
 }
 
 struct Ranks {
@@ -57,6 +77,8 @@ impl Ranks {
         let count = node.config.parallelism.num_proc_per_node;
         let failure = &node.config.failure;
         let seconds = Duration::from_secs;
+        let first = node.first_rank();
+        tracing::info!(generation, "starting ranks {first} to {}", first + count - 1);
         let processes =
             (0..count).map(|local_rank| RankProcess::start(node, local_rank, generation, sender.clone())).collect::<Result<_>>()?;
         let watch = Watch::new(count, seconds(failure.heartbeat_timeout_seconds), seconds(failure.stall_timeout_seconds), Instant::now());
@@ -78,7 +100,10 @@ impl Ranks {
         match heard {
             Heard::Event(event) => {
                 self.watch.heard(local_rank, &event, now);
-                if !matches!(event, Event::Heartbeat { .. }) {
+                // Every rank says that it starts, for its supervisor; rank 0 says it for all.
+                let is_own = matches!(event, Event::Heartbeat { .. })
+                    || (matches!(event, Event::Started { .. }) && self.processes[local_rank].rank != 0);
+                if !is_own {
                     emit(&event);
                 }
             }

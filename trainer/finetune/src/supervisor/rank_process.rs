@@ -74,11 +74,15 @@ impl RankProcess {
         Ok(Self { rank, child, message_path })
     }
 
+    /// Its process id.
+    pub(super) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     /// Asks it to write a checkpoint and end.
     pub(super) fn terminate(&self) {
         // The child has not been waited for, so its id is still its own.
-        let pid = Pid::from_child(&self.child);
-        if let Err(error) = kill_process(pid, Signal::TERM) {
+        if let Err(error) = kill_process(self.pid(), Signal::TERM) {
             tracing::warn!(rank = self.rank, "failed to send SIGTERM: {error}");
         }
     }

@@ -13,8 +13,10 @@ pub(super) enum Verdict {
     Terminated,
     /// Something that another try may get past.
     Restart {
-        /// Which rank, and how it ended.
+        /// Which rank or node, and what became of it.
         reason: String,
+        /// Whether all that is known is that a peer has gone.
+        peer_lost: bool,
     },
     /// Something that another try cannot get past.
     Fail(TerminationMessage),

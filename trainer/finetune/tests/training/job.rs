@@ -2,11 +2,11 @@
 
 use crate::tiny_model::{write_model, write_rows};
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 use temper_contract::config::{
     BaseModel, ChatTemplate, Checkpoint, Dataset, DatasetFormat, Device, Evaluation, ExcessLengthStrategy, Failure, Filters,
@@ -14,7 +14,7 @@ use temper_contract::config::{
 };
 use temper_contract::event::StepRecord;
 use temper_contract::report::{PublishReport, TrainReport};
-use temper_contract::{Event, TerminationMessage, TrainerConfig, env, layout};
+use temper_contract::{Event, LastWord, TerminationMessage, TrainerConfig, env, layout};
 
 /// A test fails rather than hang: no event of a tiny job takes so long, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -44,9 +44,11 @@ impl Job {
             run_folder: at("run"),
             checkpoint_folder: at("run/checkpoints"),
             output_folder: at("output"),
-            base_model: BaseModel { path: at("model"), uri: "file:///models/tiny".to_owned() },
+            base_model: BaseModel { path: at("model"), uri: "file:///models/tiny".to_owned(), fetch: None },
             dataset: Dataset {
                 path: at("rows.jsonl"),
+                fetch: None,
+                fetch_validation: None,
                 format: DatasetFormat::PromptCompletion,
                 validation: Some(Validation::Path(at("held-out.jsonl"))),
                 chat_template: ChatTemplate::TokenizerDefault,
@@ -86,7 +88,7 @@ impl Job {
                 micro_batches_per_step: 2,
                 device: Device::Cpu,
             },
-            checkpoint: Checkpoint { save_steps: Some(3), save_total_limit: 2 },
+            checkpoint: Checkpoint { save_steps: Some(3), save_total_limit: 2, mirror: None },
             failure: Failure {
                 max_restarts: 0,
                 heartbeat_timeout_seconds: 60,
@@ -94,7 +96,7 @@ impl Job {
                 max_non_finite_steps: 3,
                 rendezvous_timeout_seconds: 60,
             },
-            output: Output { merge_adapter: false },
+            output: Output { merge_adapter: false, upload: None },
         };
         Self { folder, config, variables: Vec::new() }
     }
@@ -138,7 +140,18 @@ impl Job {
 
     /// Leaves a command only this job's variables.
     pub(crate) fn isolate(&self, command: &mut Command) {
-        for name in [env::MASTER_ADDR, env::MASTER_PORT, env::RANK, env::WORLD_SIZE, env::NODE_RANK, env::KILL_AT, env::METRICS_PORT] {
+        for name in [
+            env::MASTER_ADDR,
+            env::MASTER_PORT,
+            env::RANK,
+            env::WORLD_SIZE,
+            env::NODE_RANK,
+            env::ATTEMPT,
+            env::GENERATION,
+            env::KILL_AT,
+            env::METRICS_PORT,
+            env::LOG_FORMAT,
+        ] {
             command.env_remove(name);
         }
         command.env(env::TERMINATION_MESSAGE_PATH, self.termination_path()).env("RUST_LOG", "info").process_group(0);
@@ -170,8 +183,13 @@ impl Job {
     }
 
     pub(crate) fn termination(&self) -> TerminationMessage {
-        let text = fs::read(self.termination_path()).expect("a failure leaves a message");
-        serde_json::from_slice(&text).expect("the contract's JSON")
+        read(&self.termination_path())
+    }
+
+    /// What the stage that ran last left as its last word.
+    pub(crate) fn last_word(&self) -> LastWord {
+        let text = fs::read_to_string(self.termination_path()).expect("a stage leaves a word");
+        LastWord::parse(&text).expect("a trainer's")
     }
 
     pub(crate) fn steps(&self) -> Vec<StepRecord> {
@@ -202,7 +220,7 @@ impl Job {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(path: &Path) -> T {
+pub(crate) fn read<T: serde::de::DeserializeOwned>(path: &Path) -> T {
     serde_json::from_slice(&fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).expect("the contract's JSON")
 }
 
@@ -241,15 +259,17 @@ impl Outcome {
 pub(crate) struct Running {
     child: Child,
     events: Receiver<Event>,
+    /// Lines of standard error; the end of it is the end of every process of the run.
     log: Receiver<String>,
     seen: Vec<Event>,
+    log_seen: String,
     is_over: bool,
 }
 
 impl Running {
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary is built");
-        let (stdout, mut stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+        let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
         let (event_sender, events) = channel();
         let (log_sender, log) = channel();
         std::thread::spawn(move || {
@@ -260,11 +280,11 @@ impl Running {
             }
         });
         std::thread::spawn(move || {
-            let mut text = Vec::new();
-            let _ = stderr.read_to_end(&mut text);
-            let _ = log_sender.send(String::from_utf8_lossy(&text).into_owned());
+            for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+                let _ = log_sender.send(String::from_utf8_lossy(&line).into_owned());
+            }
         });
-        Self { child, events, log, seen: Vec::new(), is_over: false }
+        Self { child, events, log, seen: Vec::new(), log_seen: String::new(), is_over: false }
     }
 
     pub(crate) fn pid(&self) -> i32 {
@@ -273,8 +293,7 @@ impl Running {
 
     /// Process ids of the ranks, in the order of their start.
     pub(crate) fn ranks(&self) -> Vec<i32> {
-        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid())).expect("the supervisor lives");
-        children.split_whitespace().map(|pid| pid.parse().expect("a number")).collect()
+        children(self.pid())
     }
 
     /// Waits for an event.
@@ -288,13 +307,32 @@ impl Running {
         }
     }
 
+    /// Waits for a line of the log with these words.
+    pub(crate) fn wait_for_log(&mut self, words: &str) {
+        loop {
+            let line = self.log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line has {words:?}:\n{}", self.log_seen));
+            self.log_seen += &line;
+            self.log_seen.push('\n');
+            if line.contains(words) {
+                return;
+            }
+        }
+    }
+
     pub(crate) fn wait_for_step(&mut self, step: u64) {
         self.wait_for("step", |event| matches!(event, Event::Step(record) if record.step >= step));
     }
 
     /// Waits for the end of the process and of everything that holds its standard error.
     pub(crate) fn finish(mut self) -> Outcome {
-        let log = self.log.recv_timeout(PATIENCE).expect("every process of the run ends");
+        let mut log = std::mem::take(&mut self.log_seen);
+        loop {
+            match self.log.recv_timeout(PATIENCE) {
+                Ok(line) => log += &(line + "\n"),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("not every process of the run has ended:\n{log}"),
+            }
+        }
         let status = self.child.wait().expect("it was started");
         self.is_over = true;
         let mut events = std::mem::take(&mut self.seen);
@@ -317,4 +355,16 @@ impl Drop for Running {
 /// Sends a signal to a process of this test's own.
 pub(crate) fn send(pid: i32, signal: rustix::process::Signal) {
     rustix::process::kill_process(rustix::process::Pid::from_raw(pid).expect("not zero"), signal).expect("it lives");
+}
+
+/// Sends a signal to all processes of a stage: its own group.
+pub(crate) fn send_to_all(running: &Running, signal: rustix::process::Signal) {
+    let group = rustix::process::Pid::from_raw(running.pid()).expect("not zero");
+    rustix::process::kill_process_group(group, signal).expect("they live");
+}
+
+/// Process ids of a process's children.
+pub(crate) fn children(pid: i32) -> Vec<i32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("it lives");
+    children.split_whitespace().map(|pid| pid.parse().expect("a number")).collect()
 }
