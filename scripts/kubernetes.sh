@@ -25,7 +25,7 @@ go_toolchain() {
 build() {
   local module=$1 tool=$2 package=$3 key folder
   shift 3
-  key=$({ cat "$module/go.mod" "$module/go.sum"; echo "$package" "$@"; } | sha256sum | cut -c1-12)
+  key=$({ cat "$module/go.mod" "$module/go.sum"; echo "$@"; } | sha256sum | cut -c1-12)
   folder=$CACHE/$module-$key
   if [ ! -x "$folder/$tool" ]; then
     go_toolchain

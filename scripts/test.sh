@@ -20,6 +20,9 @@ stage "dependencies"
 stage "build"
 cargo build --release --locked --workspace --bins
 
+stage "kubernetes"
+scripts/kubernetes.sh apiserver
+
 stage "tests"
 cargo test --release --locked --workspace
 

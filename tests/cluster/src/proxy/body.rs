@@ -1,0 +1,40 @@
+//! Answers that may be cut in the middle.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Bytes, Frame, Incoming};
+
+use super::forward::Error;
+
+/// The body of any answer.
+pub(super) type AnswerBody = BoxBody<Bytes, Error>;
+
+/// A whole body.
+pub(super) fn whole(body: Full<Bytes>) -> AnswerBody {
+    body.map_err(|never| match never {}).boxed()
+}
+
+/// A body that streams from the API server until `cut` is ready; then the connection breaks.
+pub(super) fn until(body: Incoming, cut: impl Future<Output = ()> + Send + Sync + 'static) -> AnswerBody {
+    BodyExt::boxed(Cut { body, cut: Box::pin(cut) })
+}
+
+struct Cut {
+    body: Incoming,
+    cut: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
+}
+
+impl Body for Cut {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if self.cut.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Err("the fault proxy cuts the connection".into())));
+        }
+        Pin::new(&mut self.body).poll_frame(context).map_err(Into::into)
+    }
+}
