@@ -1,0 +1,59 @@
+//! The Job of one try at a stage.
+
+use crate::failure_policy::pod_failure_policy;
+use crate::metadata::{metadata, of_try};
+use crate::names;
+use crate::owner::Owner;
+use crate::pod;
+use crate::settings::Settings;
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use temper_planner::{Stage, ValidatedFineTuneJob};
+
+/// The label by which a queue of Kueue takes a Job.
+const QUEUE_NAME: &str = "kueue.x-k8s.io/queue-name";
+
+/// A Job that prepares or publishes. No queue holds it: it takes no accelerator.
+pub(crate) fn of_stage(job: &ValidatedFineTuneJob, owner: &Owner, settings: &Settings, stage: Stage, attempt: u64) -> Job {
+    batch_job(owner, stage, attempt, pod::of_stage(job, owner, settings, stage, attempt))
+}
+
+/// The Job of a training attempt: an Indexed one, of one pod a node.
+pub(crate) fn of_attempt(
+    job: &ValidatedFineTuneJob,
+    owner: &Owner,
+    settings: &Settings,
+    attempt: u64,
+    num_nodes: usize,
+    num_proc_per_node: usize,
+) -> Job {
+    let template = pod::of_node(job, owner, settings, attempt, num_nodes, num_proc_per_node);
+    let mut batch_job = batch_job(owner, Stage::Train, attempt, template);
+    batch_job.metadata.labels.get_or_insert_default().extend(job.placement.queue_labels.clone());
+    if let Some(spec) = &mut batch_job.spec {
+        let nodes = i32::try_from(num_nodes).unwrap_or(i32::MAX);
+        spec.completion_mode = Some("Indexed".to_owned());
+        (spec.completions, spec.parallelism) = (Some(nodes), Some(nodes));
+        // The queue says when it begins, and whether it goes on; without one nobody is to be asked.
+        spec.suspend = job.placement.queue_labels.contains_key(QUEUE_NAME).then_some(true);
+    }
+    batch_job
+}
+
+fn batch_job(owner: &Owner, stage: Stage, attempt: u64, template: PodTemplateSpec) -> Job {
+    Job {
+        metadata: metadata(owner, names::batch_job(&owner.name, stage, attempt), of_try(&owner.name, stage, attempt)),
+        spec: Some(JobSpec {
+            backoff_limit: Some(0),
+            completion_mode: Some("NonIndexed".to_owned()),
+            completions: Some(1),
+            parallelism: Some(1),
+            pod_failure_policy: Some(pod_failure_policy()),
+            // A pod that is ending still holds its accelerators and may still write.
+            pod_replacement_policy: Some("Failed".to_owned()),
+            template,
+            ..JobSpec::default()
+        }),
+        status: None,
+    }
+}
