@@ -1,0 +1,34 @@
+//! What every reconciliation works with.
+
+use super::family::Families;
+use super::scrape::Scraper;
+use super::versions::Versions;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use kube::Client;
+use kube::runtime::events::Recorder;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use temper_objects::Settings;
+
+/// What every reconciliation works with.
+pub struct Context {
+    /// To the API server; it counts requests and refuses to write once this process does not lead.
+    pub client: Client,
+    /// What belongs to them.
+    pub families: Arc<Families>,
+    /// ModelVersions.
+    pub versions: Arc<Versions>,
+    /// What running trainers say.
+    pub scraper: Arc<Scraper>,
+    /// Publishes events.
+    pub recorder: Recorder,
+    /// Images, volumes, namespaces.
+    pub settings: Settings,
+    /// The operator's own metrics.
+    pub metrics: Arc<Metrics>,
+    /// Told which reconciliations run.
+    pub health: Health,
+    /// Failures in a row, by UID, for growing waits.
+    pub failures: Mutex<HashMap<String, u32>>,
+}

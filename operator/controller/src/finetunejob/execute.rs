@@ -1,0 +1,282 @@
+//! Carries a plan's intents out: the only place that writes anything but a status.
+
+use super::context::Context;
+use super::error::Error;
+use super::family::{JobKey, Kind};
+use super::registration::{KnownVersion, next_version};
+use crate::FIELD_MANAGER;
+use crate::watched::BatchJob;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use std::fmt::Debug;
+use temper_contract::report::{PrepareReport, TrainReport};
+use temper_crds::ModelVersion;
+use temper_objects::{Object, Owner, names};
+use temper_planner::{Attempt, Intent, Observed, Stage, ValidatedFineTuneJob};
+
+/// Carries out one intent. What is carried out already costs no request.
+pub async fn carry_out(
+    context: &Context,
+    job: &ValidatedFineTuneJob,
+    owner: &Owner,
+    observed: &Observed,
+    intent: &Intent,
+) -> Result<(), Error> {
+    let settings = &context.settings;
+    match intent {
+        Intent::EnsurePrepare { attempt } => {
+            ensure(context, owner, Stage::Prepare, *attempt, || temper_objects::prepare(job, owner, settings, *attempt)).await
+        }
+        Intent::EnsureTrainers { attempt, num_nodes, num_proc_per_node, restarts_left, .. } => {
+            // The trainer counts its restarts over all attempts of the run.
+            let before = in_place_restarts_before(observed, *attempt);
+            let max_restarts = restarts_left.saturating_add(before);
+            ensure(context, owner, Stage::Train, *attempt, || {
+                temper_objects::trainers(job, owner, settings, *attempt, *num_nodes, *num_proc_per_node, max_restarts)
+            })
+            .await
+        }
+        Intent::EnsurePublish { attempt } => {
+            ensure(context, owner, Stage::Publish, *attempt, || temper_objects::publish(job, owner, settings, *attempt)).await
+        }
+        Intent::Stop { stage, attempt, .. } => {
+            // Told first, then done: a stop that nobody remembers would be judged as a failure.
+            let is_remembered = is_stop_written(observed, *stage, *attempt);
+            if is_remembered { stop(context, owner, &names::batch_job(&owner.name, *stage, *attempt)).await } else { Ok(()) }
+        }
+        Intent::Register { .. } => register(context, job, owner, observed).await,
+        Intent::FreeFinished => free(context, owner, false).await,
+    }
+}
+
+/// Whether the status on the server says that this try was told to stop.
+fn is_stop_written(observed: &Observed, stage: Stage, number: u64) -> bool {
+    let name = temper_planner::ledger::stage_name(stage);
+    observed.status.attempts.iter().any(|entry| entry.stage == name && entry.number == number && entry.stop.is_some())
+}
+
+fn in_place_restarts_before(observed: &Observed, attempt: u64) -> u64 {
+    let before = usize::try_from(attempt).unwrap_or(usize::MAX);
+    observed.training.iter().take(before).map(|training| training.in_place_restarts).sum()
+}
+
+/// Makes what an intent stands for, as far as it is not there.
+async fn ensure(context: &Context, owner: &Owner, stage: Stage, attempt: u64, build: impl FnOnce() -> Vec<Object>) -> Result<(), Error> {
+    let key = key(owner);
+    let families = &context.families;
+    let name = names::batch_job(&owner.name, stage, attempt);
+    let has_job = families.is_there(&key, Kind::Job, &name);
+    if has_job && companions(&owner.name, stage).iter().all(|(kind, name)| families.is_there(&key, *kind, name)) {
+        return Ok(());
+    }
+    for object in build() {
+        let kind = kind(&object);
+        let digest = object.content_digest();
+        // A running try keeps the configuration that it was started with, even if the next one's would differ.
+        let is_done = if has_job || object.is_made_once() {
+            families.is_there(&key, kind, object.name())
+        } else {
+            families.is_current(&key, kind, object.name(), digest)
+        };
+        if is_done {
+            continue;
+        }
+        apply(context, &object).await?;
+        match kind {
+            Kind::Job => families.expect_job(key.clone(), object.name(), owner.reference()),
+            _ => families.put(key.clone(), kind, object.name(), digest),
+        }
+    }
+    Ok(())
+}
+
+/// What a stage's Job cannot do without, besides claims: these are never deleted while they are mounted.
+fn companions(job: &str, stage: Stage) -> Vec<(Kind, String)> {
+    let config = (Kind::ConfigMap, names::config_map(job));
+    match stage {
+        Stage::Prepare | Stage::Publish => vec![config, (Kind::NetworkPolicy, names::transfer_policy(job))],
+        Stage::Train => vec![config, (Kind::NetworkPolicy, names::ranks_policy(job)), (Kind::Service, names::service(job))],
+    }
+}
+
+fn key(owner: &Owner) -> JobKey {
+    JobKey { namespace: owner.namespace.clone(), name: owner.name.clone() }
+}
+
+fn kind(object: &Object) -> Kind {
+    match object {
+        Object::ConfigMap(_) => Kind::ConfigMap,
+        Object::PersistentVolumeClaim(_) => Kind::PersistentVolumeClaim,
+        Object::Service(_) => Kind::Service,
+        Object::NetworkPolicy(_) => Kind::NetworkPolicy,
+        Object::Job(_) => Kind::Job,
+    }
+}
+
+async fn apply(context: &Context, object: &Object) -> Result<(), Error> {
+    match object {
+        Object::ConfigMap(object) => apply_one(context, &**object).await,
+        Object::PersistentVolumeClaim(object) => apply_one(context, &**object).await,
+        Object::Service(object) => apply_one(context, &**object).await,
+        Object::NetworkPolicy(object) => apply_one(context, &**object).await,
+        Object::Job(object) => apply_one(context, &**object).await,
+    }
+}
+
+/// Server-side apply without force: a field that somebody else manages is theirs. An object of the same name that belongs to another
+/// controller is refused by the API server, since an object has one controller.
+async fn apply_one<K>(context: &Context, object: &K) -> Result<(), Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned,
+{
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let api: Api<K> = Api::namespaced(context.client.clone(), &namespace);
+    let params = PatchParams::apply(FIELD_MANAGER);
+    let applied = api.patch_metadata(&name, &params, &Patch::Apply(object)).await;
+    applied.map(|_| ()).map_err(|error| Error::of(format!("apply {} {namespace}/{name}", K::kind(&())), &error))
+}
+
+/// Deletes a Job; its pods get SIGTERM, write a checkpoint and end, and the Job stays until they have.
+pub async fn stop(context: &Context, owner: &Owner, job_name: &str) -> Result<(), Error> {
+    let seen = context.families.attempt(&key(owner), job_name);
+    match seen {
+        Some(seen) if seen.job.is_going() => Ok(()),
+        Some(seen) => delete::<Job>(context, &owner.namespace, job_name, seen.job.metadata.uid.clone(), DeleteParams::foreground()).await,
+        None => Ok(()),
+    }
+}
+
+/// Deletes the Jobs of earlier tries whose ends are in the written status.
+pub async fn sweep(context: &Context, owner: &Owner, observed: &Observed) -> Result<(), Error> {
+    for name in superseded(&owner.name, observed) {
+        if let Some(seen) = context.families.attempt(&key(owner), &name).filter(|seen| !seen.job.is_going()) {
+            delete::<Job>(context, &owner.namespace, &name, seen.job.metadata.uid.clone(), DeleteParams::background()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Tries of the stage that is under way that ended and are followed by another, by the status on the server. The last try of each stage
+/// stays, for its logs.
+fn superseded(job_name: &str, observed: &Observed) -> Vec<String> {
+    let written = &observed.status.attempts;
+    let is_followed = |entry: &&temper_crds::finetunejob::attempts::AttemptStatus| {
+        entry.end.is_some() && written.iter().any(|other| other.stage == entry.stage && other.number > entry.number)
+    };
+    let stage =
+        |name| [Stage::Prepare, Stage::Train, Stage::Publish].into_iter().find(|stage| temper_planner::ledger::stage_name(*stage) == name);
+    written.iter().filter(is_followed).filter_map(|entry| Some(names::batch_job(job_name, stage(entry.stage)?, entry.number))).collect()
+}
+
+/// Deletes what a finished job still has. Its own claim stays where a model or checkpoints lie on it that nobody has elsewhere.
+pub async fn free(context: &Context, owner: &Owner, with_claim: bool) -> Result<(), Error> {
+    let key = key(owner);
+    let namespace = &owner.namespace;
+    for (kind, name) in context.families.names(&key) {
+        match kind {
+            Kind::Job => delete::<Job>(context, namespace, &name, None, DeleteParams::background()).await?,
+            Kind::Service => delete::<Service>(context, namespace, &name, None, DeleteParams::default()).await?,
+            Kind::NetworkPolicy => delete::<NetworkPolicy>(context, namespace, &name, None, DeleteParams::default()).await?,
+            Kind::ConfigMap => delete::<ConfigMap>(context, namespace, &name, None, DeleteParams::default()).await?,
+            Kind::PersistentVolumeClaim if with_claim => {
+                delete::<PersistentVolumeClaim>(context, namespace, &name, None, DeleteParams::default()).await?;
+            }
+            // Pods go with their Jobs.
+            Kind::PersistentVolumeClaim | Kind::Pod => {}
+        }
+    }
+    Ok(())
+}
+
+/// Deletes an object, if it is (still) the one with this UID. One that is gone already is as good as deleted.
+async fn delete<K>(context: &Context, namespace: &str, name: &str, uid: Option<String>, params: DeleteParams) -> Result<(), Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
+    let params = match uid {
+        Some(uid) => params.preconditions(Preconditions { uid: Some(uid), resource_version: None }),
+        None => params,
+    };
+    match api.delete(name, &params).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+        Err(error) => Err(Error::of(format!("delete {} {namespace}/{name}", K::kind(&())), &error)),
+    }
+}
+
+/// Enters the published model in the registry. The version's number is taken by making the object: who comes second takes the next one.
+async fn register(context: &Context, job: &ValidatedFineTuneJob, owner: &Owner, observed: &Observed) -> Result<(), Error> {
+    let (Some(register), Some(published)) = (&job.register, observed.publish.iter().find_map(Attempt::report)) else { return Ok(()) };
+    let Some(prepared) = observed.prepare.iter().find_map(Attempt::report) else { return Ok(()) };
+    let trained = observed.training.iter().find_map(|training| training.attempt.report());
+    let api: Api<ModelVersion> = Api::namespaced(context.client.clone(), &owner.namespace);
+    keep_claim(context, owner).await?;
+    let mut version = next_version(&context.versions.of_model(&owner.namespace, &register.model_name), &register.model_name);
+    loop {
+        let object = model_version(job, owner, prepared, trained, published, version);
+        let name = object.name_any();
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        match api.create(&params, &object).await {
+            Ok(made) => {
+                if let Some(known) = KnownVersion::of(&made) {
+                    context.versions.put(&owner.namespace, known);
+                }
+                return Ok(());
+            }
+            // The watch has not brought that version yet: perhaps it is this very job's, made before the operator was interrupted.
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                let there = api.get(&name).await.map_err(|error| Error::of(format!("get ModelVersion {name}"), &error))?;
+                if let Some(known) = KnownVersion::of(&there) {
+                    let own = known.source_uid.as_deref() == Some(owner.uid.as_str()) && known.digest == published.digest;
+                    context.versions.put(&owner.namespace, known);
+                    if own {
+                        return Ok(());
+                    }
+                }
+                version += 1;
+            }
+            Err(error) => return Err(Error::of(format!("create ModelVersion {}/{name}", owner.namespace), &error)),
+        }
+    }
+}
+
+fn model_version(
+    job: &ValidatedFineTuneJob,
+    owner: &Owner,
+    prepared: &PrepareReport,
+    trained: Option<&TrainReport>,
+    published: &temper_contract::report::PublishReport,
+    version: u64,
+) -> ModelVersion {
+    temper_objects::model_version(job, owner, prepared, trained, published, version)
+}
+
+/// Where the model lies on the claim that was made for the job, the claim must outlive the job.
+async fn keep_claim(context: &Context, owner: &Owner) -> Result<(), Error> {
+    let name = names::run_claim(&owner.name);
+    if !context.families.has(&key(owner), Kind::PersistentVolumeClaim) {
+        return Ok(());
+    }
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(context.client.clone(), &owner.namespace);
+    let patch = json!({ "metadata": { "ownerReferences": null } });
+    let kept = api.patch_metadata(&name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+    kept.map(|_| ()).map_err(|error| Error::of(format!("keep PersistentVolumeClaim {}/{name} for the model", owner.namespace), &error))
+}
+
+/// Whether a Job of this name is there, asked of the server itself: a watch may be late.
+pub async fn exists(context: &Context, owner: &Owner, job_name: &str) -> Result<bool, Error> {
+    let api: Api<BatchJob> = Api::namespaced(context.client.clone(), &owner.namespace);
+    let found = api.get_metadata_opt(job_name).await;
+    found.map(|found| found.is_some()).map_err(|error| Error::of(format!("get Job {}/{job_name}", owner.namespace), &error))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,280 @@
+//! What is known of the objects that belong to jobs: one family a FineTuneJob, filled by watches.
+//!
+//! kube's own stores keep every object of a kind by its name. Here lookups go by the job that the objects belong to, and the families of
+//! finished jobs are let go, so that what is kept grows with the jobs that run.
+
+use super::attempt::SeenAttempt;
+use crate::watched::{BatchJob, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::ObjectMeta;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use temper_crds::label;
+
+/// A FineTuneJob by namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobKey {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// Kinds of objects that belong to a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// `v1` ConfigMap.
+    ConfigMap,
+    /// `v1` PersistentVolumeClaim.
+    PersistentVolumeClaim,
+    /// `v1` Service.
+    Service,
+    /// `networking.k8s.io/v1` NetworkPolicy.
+    NetworkPolicy,
+    /// `batch/v1` Job.
+    Job,
+    /// `v1` Pod.
+    Pod,
+}
+
+/// One object of a family.
+#[derive(Clone, Debug)]
+enum Member {
+    /// A Job.
+    Job(Arc<BatchJob>),
+    /// A pod.
+    Pod(Arc<Pod>),
+    /// Any other: the digest of what is in it, where it has one.
+    Present(Option<Box<str>>),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Family {
+    members: BTreeMap<(Kind, Box<str>), (u64, Member)>,
+}
+
+/// Every family.
+#[derive(Debug, Default)]
+pub struct Families {
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    families: HashMap<JobKey, Family>,
+    /// The number of the current listing of each kind; what an older one brought and the current one did not is gone.
+    listings: HashMap<Kind, u64>,
+}
+
+impl JobKey {
+    /// The job that an object belongs to, by its labels.
+    pub fn of(metadata: &ObjectMeta) -> Option<Self> {
+        let name = metadata.labels.as_ref()?.get(label::JOB_NAME)?.clone();
+        Some(Self { namespace: metadata.namespace.clone()?, name })
+    }
+}
+
+impl Families {
+    /// A Job is as it is said to be.
+    pub fn put_job(&self, job: BatchJob) -> Option<JobKey> {
+        let key = JobKey::of(&job.metadata)?;
+        let name = job.metadata.name.clone()?;
+        self.lock().put(key.clone(), Kind::Job, &name, Member::Job(Arc::new(job)));
+        Some(key)
+    }
+
+    /// A pod is as it is said to be.
+    pub fn put_pod(&self, pod: Pod) -> Option<JobKey> {
+        let key = JobKey::of(&pod.metadata)?;
+        let name = pod.metadata.name.clone()?;
+        self.lock().put(key.clone(), Kind::Pod, &name, Member::Pod(Arc::new(pod)));
+        Some(key)
+    }
+
+    /// An object of another kind is there, with this digest of what is in it.
+    pub fn put(&self, key: JobKey, kind: Kind, name: &str, digest: Option<&str>) {
+        let mut known = self.lock();
+        // Our own requests are noted before their watch events come; an event without news must not undo what a newer request noted.
+        known.put(key, kind, name, Member::Present(digest.map(Into::into)));
+    }
+
+    /// An object is gone.
+    pub fn remove(&self, key: &JobKey, kind: Kind, name: &str) {
+        let mut known = self.lock();
+        let Some(family) = known.families.get_mut(key) else { return };
+        family.members.remove(&(kind, name.into()));
+        if family.members.is_empty() {
+            known.families.remove(key);
+        }
+    }
+
+    /// A kind is listed anew from here on.
+    pub fn begin_listing(&self, kind: Kind) {
+        *self.lock().listings.entry(kind).or_default() += 1;
+    }
+
+    /// The listing is done; gives the jobs that have lost something.
+    pub fn end_listing(&self, kind: Kind) -> Vec<JobKey> {
+        let mut known = self.lock();
+        let current = known.listing(kind);
+        let mut losers = Vec::new();
+        known.families.retain(|key, family| {
+            let before = family.members.len();
+            family.members.retain(|(of, _), (listing, _)| *of != kind || *listing == current);
+            if family.members.len() != before {
+                losers.push(key.clone());
+            }
+            !family.members.is_empty()
+        });
+        losers
+    }
+
+    /// The try that a Job of this name is.
+    pub fn attempt(&self, key: &JobKey, job_name: &str) -> Option<SeenAttempt> {
+        let known = self.lock();
+        let family = known.families.get(key)?;
+        let Member::Job(job) = &family.members.get(&(Kind::Job, job_name.into()))?.1 else { return None };
+        let uid = job.metadata.uid.as_deref();
+        let pods = family.members.values().filter_map(|(_, member)| match member {
+            Member::Pod(pod) if uid.is_some() && owner_uid(&pod.metadata) == uid => Some(Arc::clone(pod)),
+            _ => None,
+        });
+        Some(SeenAttempt { job: Arc::clone(job), pods: pods.collect() })
+    }
+
+    /// Everything that belongs to the job.
+    pub fn names(&self, key: &JobKey) -> Vec<(Kind, String)> {
+        let known = self.lock();
+        let names = known.families.get(key).into_iter().flat_map(|family| family.members.keys());
+        names.map(|(kind, name)| (*kind, name.to_string())).collect()
+    }
+
+    /// Whether an object is there, or was asked for.
+    pub fn is_there(&self, key: &JobKey, kind: Kind, name: &str) -> bool {
+        self.lock().families.get(key).is_some_and(|family| family.members.contains_key(&(kind, name.into())))
+    }
+
+    /// Whether an object is there with this digest of what is in it.
+    pub fn is_current(&self, key: &JobKey, kind: Kind, name: &str, digest: Option<&str>) -> bool {
+        let known = self.lock();
+        let Some((_, member)) = known.families.get(key).and_then(|family| family.members.get(&(kind, name.into()))) else { return false };
+        matches!(member, Member::Present(known) if known.as_deref() == digest)
+    }
+
+    /// Whether anything of the kind is there.
+    pub fn has(&self, key: &JobKey, kind: Kind) -> bool {
+        self.lock().families.get(key).is_some_and(|family| family.members.keys().any(|(of, _)| *of == kind))
+    }
+
+    /// Notes that a Job was asked for: until its watch event comes, it stands there without pods.
+    pub fn expect_job(&self, key: JobKey, name: &str, owner: OwnerReference) {
+        let mut known = self.lock();
+        if known.families.get(&key).is_some_and(|family| family.members.contains_key(&(Kind::Job, name.into()))) {
+            return;
+        }
+        let metadata = ObjectMeta { name: Some(name.to_owned()), owner_references: Some(vec![owner]), ..ObjectMeta::default() };
+        let job = BatchJob { metadata, ..BatchJob::default() };
+        known.put(key, Kind::Job, name, Member::Job(Arc::new(job)));
+    }
+
+    /// Keeps of a finished job's family only that it is there.
+    pub fn shrink(&self, key: &JobKey) {
+        let mut known = self.lock();
+        let Some(family) = known.families.get_mut(key) else { return };
+        family.members.retain(|(kind, _), _| *kind != Kind::Pod);
+        for (_, member) in family.members.values_mut() {
+            *member = Member::Present(None);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        // Nothing that holds the lock can panic between two changes that belong together.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn listing(&self, kind: Kind) -> u64 {
+        self.listings.get(&kind).copied().unwrap_or_default()
+    }
+
+    fn put(&mut self, key: JobKey, kind: Kind, name: &str, member: Member) {
+        let listing = self.listing(kind);
+        self.families.entry(key).or_default().members.insert((kind, name.into()), (listing, member));
+    }
+}
+
+/// UID of the object's controller.
+fn owner_uid(metadata: &ObjectMeta) -> Option<&str> {
+    metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Families, JobKey, Kind};
+    use crate::watched::{BatchJob, Pod};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+    use serde_json::json;
+
+    fn key() -> JobKey {
+        JobKey { namespace: "ml".to_owned(), name: "tiny".to_owned() }
+    }
+
+    fn job(name: &str) -> BatchJob {
+        let labels = json!({ "temper.dev/job-name": "tiny" });
+        serde_json::from_value(json!({ "metadata": { "namespace": "ml", "name": name, "uid": name, "labels": labels } })).expect("a Job")
+    }
+
+    fn pod(name: &str, owner: &str) -> Pod {
+        let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "name": owner, "uid": owner, "controller": true });
+        let labels = json!({ "temper.dev/job-name": "tiny" });
+        let metadata = json!({ "namespace": "ml", "name": name, "labels": labels, "ownerReferences": [owner] });
+        serde_json::from_value(json!({ "metadata": metadata })).expect("a pod")
+    }
+
+    #[test]
+    fn an_attempt_is_its_job_and_that_jobs_pods() {
+        let families = Families::default();
+        families.put_job(job("tiny-a0"));
+        families.put_job(job("tiny-a1"));
+        families.put_pod(pod("x", "tiny-a0"));
+        families.put_pod(pod("y", "tiny-a1"));
+        let seen = families.attempt(&key(), "tiny-a1").expect("there");
+        assert_eq!(seen.pods.iter().map(|pod| pod.name()).collect::<Vec<_>>(), ["y"]);
+        assert!(families.attempt(&key(), "tiny-a2").is_none());
+    }
+
+    #[test]
+    fn what_a_new_listing_does_not_bring_is_gone() {
+        let families = Families::default();
+        families.put_job(job("tiny-a0"));
+        families.put(key(), Kind::Service, "tiny-ranks", None);
+        families.begin_listing(Kind::Job);
+        families.put_job(job("tiny-a1"));
+        assert_eq!(families.end_listing(Kind::Job), [key()]);
+        let names = [(Kind::Service, "tiny-ranks".to_owned()), (Kind::Job, "tiny-a1".to_owned())];
+        assert_eq!(families.names(&key()), names, "other kinds are listed by themselves");
+    }
+
+    #[test]
+    fn a_job_that_was_asked_for_stands_there_until_it_is_seen() {
+        let families = Families::default();
+        let uid = |families: &Families| families.attempt(&key(), "tiny-a0").map(|seen| seen.job.metadata.uid.clone());
+        families.expect_job(key(), "tiny-a0", OwnerReference::default());
+        families.put_pod(pod("x", "tiny-a0"));
+        assert!(families.attempt(&key(), "tiny-a0").is_some_and(|seen| seen.pods.is_empty() && seen.job.metadata.uid.is_none()));
+        families.put_job(job("tiny-a0"));
+        families.expect_job(key(), "tiny-a0", OwnerReference::default());
+        assert_eq!(uid(&families), Some(Some("tiny-a0".to_owned())), "what is seen is not taken back");
+    }
+
+    #[test]
+    fn a_digest_tells_whether_what_is_there_is_what_is_wanted() {
+        let families = Families::default();
+        families.put(key(), Kind::ConfigMap, "tiny-trainer", Some("1"));
+        assert!(families.is_current(&key(), Kind::ConfigMap, "tiny-trainer", Some("1")));
+        assert!(!families.is_current(&key(), Kind::ConfigMap, "tiny-trainer", Some("2")));
+        families.remove(&key(), Kind::ConfigMap, "tiny-trainer");
+        assert!(!families.has(&key(), Kind::ConfigMap));
+    }
+}

@@ -1,0 +1,202 @@
+//! The controller of FineTuneJobs.
+//!
+//! ```text
+//! watches ──> families, versions ─┐                       ┌─> execute: apply, delete
+//! trainers' /metrics ──> scraper ─┼─> observe ─> plan ────┤
+//! FineTuneJob (spec, status) ─────┘   (pure)   (planner)  └─> report: status, then events
+//! ```
+//!
+//! `reconcile` reads as that list. Whatever decides takes values and the time and returns values: `attempt`, `obstacle`, `observe`,
+//! `registration`, `story`, `status_patch`, `metrics_text`. The edges are `watch`, `scrape`, `execute` and `report`.
+
+pub mod attempt;
+pub mod context;
+pub mod error;
+pub mod execute;
+pub mod family;
+pub mod finished;
+pub mod metrics_text;
+pub mod observe;
+pub mod obstacle;
+pub mod reconcile;
+pub mod registration;
+pub mod report;
+pub mod scrape;
+pub mod status_patch;
+pub mod story;
+pub mod versions;
+pub mod watch;
+
+use crate::args::OperatorArgs;
+use crate::client::watch_config;
+use crate::health::Condition;
+use crate::metrics::Metrics;
+use crate::run::Leadership;
+use crate::watched::KnownJob;
+use context::Context;
+use error::Error;
+use family::{Families, JobKey};
+use futures::{Stream, StreamExt, stream};
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::controller::Action;
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::watcher::{self, watcher};
+use kube::runtime::{Controller, WatchStreamExt, controller};
+use scrape::Scraper;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use temper_crds::condition::READY;
+use temper_objects::Settings;
+use tokio::sync::mpsc;
+use versions::Versions;
+use watch::Scope;
+
+/// The name that metrics know this controller by.
+const KIND: &str = "FineTuneJob";
+
+/// Carries out FineTuneJobs while this process leads, until a stop is requested and the reconciliations that were under way are done.
+pub async fn run(leadership: Leadership) -> anyhow::Result<()> {
+    let Leadership { client, args, operator_namespace, identity, metrics, health, shutdown } = leadership;
+    let scope = args.cluster.namespace.clone().map_or(Scope::Cluster, Scope::Namespace);
+    let (looks, looked_at) = mpsc::unbounded_channel();
+    let (news, told) = mpsc::unbounded_channel();
+    let (families, versions) = (Arc::new(Families::default()), Arc::new(Versions::default()));
+    let mut watches = watch::start(&client, &scope, &families, &versions, &looks);
+    let (jobs, writer) = reflector::store::<KnownJob>();
+    let scraper = Scraper::new(args.jobs.scrape_interval, Arc::clone(&metrics), news);
+    let gone = Arc::clone(&scraper);
+    let stream = watcher(scope.api::<KnownJob>(&client), watch_config())
+        .default_backoff()
+        .inspect(move |event| {
+            // A deleted job is not reconciled any more, and its trainers are going.
+            if let Ok(watcher::Event::Delete(job)) = event {
+                gone.forget(job.uid());
+            }
+        })
+        .reflect(writer)
+        .touched_objects();
+    count_jobs(&metrics, &jobs);
+    let reporter = Reporter { controller: "temper-operator".to_owned(), instance: Some(identity) };
+    let context = Arc::new(Context {
+        recorder: Recorder::new(client.clone(), reporter),
+        scraper,
+        client,
+        families,
+        versions,
+        settings: settings(&args, operator_namespace),
+        metrics,
+        health: health.clone(),
+        failures: Mutex::default(),
+    });
+    // A decision on half of the facts would start what runs already.
+    if shutdown.or(watches.listed()).await.is_none() {
+        return Ok(());
+    }
+    health.readiness.met(Condition::Caches);
+    let stop = async move { shutdown.requested().await };
+    Controller::for_stream(stream, jobs)
+        .with_config(controller::Config::default().concurrency(args.cluster.concurrency))
+        .reconcile_on(references(looked_at))
+        .reconcile_on(references(told))
+        .graceful_shutdown_on(stop)
+        .run(reconcile_and_count, retry, context)
+        .for_each(|done| async move {
+            if let Err(error) = done {
+                tracing::debug!("{error}");
+            }
+        })
+        .await;
+    drop(watches);
+    Ok(())
+}
+
+/// What objects are made with that jobs do not say.
+fn settings(args: &OperatorArgs, operator_namespace: String) -> Settings {
+    let jobs = &args.jobs;
+    Settings {
+        trainer_image: jobs.trainer_image.clone(),
+        trainer_image_pull_policy: Some(jobs.trainer_image_pull_policy.into()),
+        run_volume_size: jobs.run_volume_size.to_string(),
+        run_volume_storage_class: jobs.run_volume_storage_class.clone(),
+        operator_namespace: Some(operator_namespace),
+        ..Settings::default()
+    }
+}
+
+/// The jobs to look at again, as they are told.
+fn references<K: Into<JobKey> + Send + 'static>(receiver: mpsc::UnboundedReceiver<K>) -> impl Stream<Item = ObjectRef<KnownJob>> + Send {
+    stream::unfold(receiver, |mut receiver| async move {
+        let key: JobKey = receiver.recv().await?.into();
+        Some((ObjectRef::new(&key.name).within(&key.namespace), receiver))
+    })
+}
+
+impl From<(String, String)> for JobKey {
+    fn from((namespace, name): (String, String)) -> Self {
+        Self { namespace, name }
+    }
+}
+
+async fn reconcile_and_count(job: Arc<KnownJob>, context: Arc<Context>) -> Result<Action, Error> {
+    let _running = context.health.watchdog.begin(format!("{KIND} {}/{}", job.namespace(), job.name()));
+    let began = Instant::now();
+    let uid = job.uid().to_owned();
+    let outcome = reconcile::reconcile(job, Arc::clone(&context)).await;
+    let word = match &outcome {
+        Ok(_) => {
+            failures(&context).remove(&uid);
+            "success"
+        }
+        Err(error) => error.kind(),
+    };
+    context.metrics.reconciled(KIND, word, began.elapsed());
+    outcome
+}
+
+fn retry(job: Arc<KnownJob>, error: &Error, context: Arc<Context>) -> Action {
+    let mut failures = failures(&context);
+    let count = failures.entry(job.uid().to_owned()).or_default();
+    let action = error.retry(*count);
+    *count = count.saturating_add(1);
+    // Two writers meeting is everyday life; the rest somebody should see.
+    if error.kind() == "conflict" {
+        tracing::debug!(namespace = job.namespace(), name = job.name(), "{error}");
+    } else {
+        tracing::warn!(namespace = job.namespace(), name = job.name(), failures = *count, "{error}");
+    }
+    action
+}
+
+fn failures(context: &Context) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {
+    context.failures.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has the metrics count the jobs by what they are doing, whenever somebody asks.
+fn count_jobs(metrics: &Metrics, jobs: &reflector::Store<KnownJob>) {
+    let jobs = jobs.clone();
+    metrics.before_scrape(move |metrics| {
+        let mut by_reason: BTreeMap<String, usize> = BTreeMap::new();
+        for job in jobs.state() {
+            *by_reason.entry(state(&job)).or_default() += 1;
+        }
+        metrics.finetunejobs(&by_reason);
+    });
+}
+
+fn state(job: &KnownJob) -> String {
+    match &job.body {
+        crate::watched::Body::Finished(end) if end.complete => "Complete".to_owned(),
+        crate::watched::Body::Finished(_) => "Failed".to_owned(),
+        crate::watched::Body::Active(active) => {
+            let ready = active.status.conditions.iter().find(|condition| condition.type_ == READY);
+            ready.map_or("Pending".to_owned(), |condition| condition.reason.clone())
+        }
+    }
+}
+
+/// The time without its fraction: Kubernetes keeps times in whole seconds, and a status that is read back must equal what was written.
+pub fn whole_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}

@@ -1,0 +1,109 @@
+//! What is in the way of a job: told with what to do, and gone when its cause is.
+
+use crate::world::{World, condition, holds, prepared, published, rules, stage};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, ResourceQuota, Service};
+use k8s_openapi::api::rbac::v1::Role;
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use temper_cluster_tests::kubelet::Play;
+use temper_cluster_tests::metrics_page::MetricsPage;
+use temper_cluster_tests::wait;
+
+/// A world whose prepare pods are in the way of themselves until the switch is thrown.
+async fn hindered(purpose: &str, obstacle: Play) -> (World, Arc<AtomicBool>) {
+    let healed = Arc::new(AtomicBool::new(false));
+    let switch = Arc::clone(&healed);
+    let script = move |pod: &Pod| match stage(pod) {
+        "prepare" if !switch.load(Ordering::Relaxed) => obstacle.clone(),
+        "prepare" => Play::succeeds(prepared()),
+        "publish" => Play::succeeds(published()),
+        _ => Play::runs(),
+    };
+    (World::with(purpose, MetricsPage::default(), script, 1).await, healed)
+}
+
+#[tokio::test]
+async fn missing_claims_images_and_rooms_are_told_and_heal() {
+    let table = [
+        ("claim", Play::unschedulable("0/1 nodes are available: persistentvolumeclaim \"models\" not found."), "VolumeUnavailable", true),
+        ("image", Play::waits("ImagePullBackOff", "Back-off pulling image \"nowhere/trainer\""), "ImageUnavailable", true),
+        ("room", Play::unschedulable("0/1 nodes are available: 1 Insufficient cpu."), "Unschedulable", false),
+    ];
+    for (purpose, obstacle, reason, needs_a_person) in table {
+        let (world, healed) = hindered(purpose, obstacle).await;
+        world.create("tiny", json!({})).await;
+        let job = world.state("tiny", reason).await;
+        let ready = condition(&job, "Ready").expect("there");
+        assert_eq!(holds(&job, "Stalled"), needs_a_person, "{purpose}");
+        assert!(ready.message.contains("pod tiny-prepare-0"), "{}", ready.message);
+        healed.store(true, Ordering::Relaxed);
+        // The played kubelet decides once a pod: the pod that is made in its place finds the cause gone.
+        let pods = world.pods().list(&kube::api::ListParams::default().labels("temper.dev/stage=prepare")).await.expect("listable");
+        for pod in pods.items {
+            let name = pod.metadata.name.expect("it has one");
+            world.pods().delete(&name, &DeleteParams::default().grace_period(0)).await.expect("deleted");
+        }
+        let job = world.state("tiny", "Training").await;
+        assert!(!holds(&job, "Stalled"), "{purpose}");
+    }
+}
+
+#[tokio::test]
+async fn a_quota_is_told_in_its_own_words_and_heals() {
+    let world = World::new("quota").await;
+    let quota = json!({ "metadata": { "name": "nothing" }, "spec": { "hard": { "pods": "0" } } });
+    world.namespace.create_object::<ResourceQuota>(quota).await;
+    let quotas: Api<ResourceQuota> = world.namespace.api();
+    wait::until(&quotas, "nothing", "counted", |quota| quota.status.as_ref().is_some_and(|status| status.hard.is_some())).await;
+    world.create("tiny", json!({})).await;
+    let job = world.state("tiny", "PodsRefused").await;
+    let stalled = condition(&job, "Stalled").expect("there");
+    assert!(holds(&job, "Stalled") && stalled.message.contains("exceeded quota: nothing"), "{}", stalled.message);
+    quotas.delete("nothing", &DeleteParams::default()).await.expect("deleted");
+    let job = world.state("tiny", "Training").await;
+    assert!(!holds(&job, "Stalled"));
+}
+
+#[tokio::test]
+async fn a_right_that_is_taken_away_is_named_and_given_back_heals() {
+    let world = World::new("rights").await;
+    let roles: Api<Role> = world.namespace.api();
+    let give = async |rules: Vec<k8s_openapi::api::rbac::v1::PolicyRule>| {
+        let patch = Patch::Merge(json!({ "rules": rules }));
+        roles.patch("temper-operator", &PatchParams::default(), &patch).await.expect("changed");
+    };
+    let mut fewer = rules();
+    for rule in &mut fewer {
+        if rule.resources.as_deref() == Some(&["jobs".to_owned()]) {
+            rule.verbs = ["get", "list", "watch"].map(str::to_owned).to_vec();
+        }
+    }
+    give(fewer).await;
+    world.create("tiny", json!({})).await;
+    let job = world.state("tiny", "Forbidden").await;
+    let stalled = condition(&job, "Stalled").expect("there");
+    assert!(holds(&job, "Stalled") && stalled.message.contains("Job") && stalled.message.contains("forbidden"), "{}", stalled.message);
+    give(rules()).await;
+    let job = world.state("tiny", "Training").await;
+    assert!(!holds(&job, "Stalled"));
+}
+
+#[tokio::test]
+async fn deleted_children_are_made_again_and_a_deleted_training_job_is_another_attempt() {
+    let world = World::new("children").await;
+    world.create("tiny", json!({ "failurePolicy": { "maxRestarts": 0 } })).await;
+    world.running("tiny", 0, 2).await;
+    let services: Api<Service> = world.namespace.api();
+    let maps: Api<ConfigMap> = world.namespace.api();
+    let (service, map) = (services.get("tiny-ranks").await.expect("there"), maps.get("tiny-trainer").await.expect("there"));
+    services.delete("tiny-ranks", &DeleteParams::default()).await.expect("deleted");
+    maps.delete("tiny-trainer", &DeleteParams::default()).await.expect("deleted");
+    wait::until(&services, "tiny-ranks", "made again", |made| made.metadata.uid != service.metadata.uid).await;
+    wait::until(&maps, "tiny-trainer", "made again", |made| made.metadata.uid != map.metadata.uid).await;
+    world.batch_jobs().delete("tiny-a0", &DeleteParams::background()).await.expect("deleted");
+    world.running("tiny", 1, 2).await;
+    let job = world.state("tiny", "Training").await;
+    assert_eq!(job.status.map(|status| status.restarts), Some(0), "somebody's deletion is not the job's failure");
+}
