@@ -1,0 +1,105 @@
+//! Values of flags: read, or refused with what would be right.
+
+use jiff::SignedDuration;
+use std::time::Duration;
+use temper_crds::Quantity;
+
+/// A length of time, such as `15s` or `1m30s`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+    parsed
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "must be a length of time above zero, such as 15s, 1m30s or 500ms".to_owned())
+}
+
+/// An amount of storage, such as `50Gi`.
+pub(super) fn size(text: &str) -> Result<Quantity, String> {
+    let quantity = Quantity::from(text);
+    match quantity.whole() {
+        Some(bytes) if bytes > 0 => Ok(quantity),
+        _ => Err("must be an amount of storage, such as 50Gi".to_owned()),
+    }
+}
+
+/// A name without dots, as namespaces have.
+pub(super) fn label(text: &str) -> Result<String, String> {
+    if is_label(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be 1 to 63 lowercase letters, digits or `-`, with a letter or digit first and last".to_owned())
+    }
+}
+
+/// A name that may have dots, as most objects have.
+pub(super) fn subdomain(text: &str) -> Result<String, String> {
+    if text.len() <= 253 && text.split('.').all(is_label) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be names of lowercase letters, digits or `-`, joined by dots, 253 in all".to_owned())
+    }
+}
+
+/// What a replica calls itself: anything that can be read.
+pub(super) fn identity(text: &str) -> Result<String, String> {
+    if (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be 1 to 253 printable ASCII characters without spaces".to_owned())
+    }
+}
+
+/// A reference to an image.
+pub(super) fn image(text: &str) -> Result<String, String> {
+    if (1..=1024).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be an image reference such as ghcr.io/temper-dev/temper-trainer:0.1.0".to_owned())
+    }
+}
+
+fn is_label(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{duration, identity, image, label, size, subdomain};
+    use std::time::Duration;
+
+    #[test]
+    fn durations() {
+        for (text, milliseconds) in [("15s", 15_000), ("1m30s", 90_000), ("500ms", 500), ("2h", 7_200_000)] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["", "0s", "-3s", "15", "soon"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names() {
+        for (text, is_label, is_subdomain) in [
+            ("ml", true, true),
+            ("ml-1", true, true),
+            ("fast.local", false, true),
+            ("", false, false),
+            ("ML", false, false),
+            ("-ml", false, false),
+            ("ml-", false, false),
+            ("a..b", false, false),
+            ("a/b", false, false),
+        ] {
+            assert_eq!((label(text).is_ok(), subdomain(text).is_ok()), (is_label, is_subdomain), "{text}");
+        }
+        assert!(label(&"a".repeat(64)).is_err() && subdomain(&"a.".repeat(200)).is_err());
+    }
+
+    #[test]
+    fn sizes_images_and_identities() {
+        assert!(size("50Gi").is_ok() && size("1e12").is_ok());
+        assert!(["", "0", "-1Gi", "50 Gi", "500m", "many"].into_iter().all(|text| size(text).is_err()));
+        assert!(image("localhost/temper-trainer:test").is_ok() && image("").is_err() && image("a b").is_err());
+        assert!(identity("temper-operator-7d9f-x2x1").is_ok() && identity("").is_err() && identity("a\nb").is_err());
+    }
+}
