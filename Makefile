@@ -10,6 +10,9 @@ export LIBTORCH := $(TEMPER_CACHE)/libtorch-cpu-2.11.0
 export TEMPER_REFERENCE_PYTHON := $(TEMPER_CACHE)/reference/bin/python
 export TEMPER_TEST_STORES := $(TEMPER_CACHE)/stores
 export TEMPER_SMOLLM2 := $(TEMPER_CACHE)/models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+export TEMPER_KUBERNETES_BIN := $(TEMPER_CACHE)/kubernetes/bin
+export TEMPER_HELM := $(TEMPER_KUBERNETES_BIN)/helm
+export TEMPER_PROMETHEUS_BIN := $(TEMPER_CACHE)/prometheus/bin
 BIN := $(CARGO_TARGET_DIR)/release
 CARGO_FLAGS := --release --locked --workspace
 
@@ -29,6 +32,15 @@ setup-reference: ## Install the Python libraries that the tests compare with.
 setup-stores: ## Install the servers of S3, Azure and Google Cloud Storage that the tests talk to.
 	@scripts/setup.sh stores
 
+.PHONY: setup-kubernetes
+setup-kubernetes: ## Build the Kubernetes servers that the tests run (PARTS="apiserver nodes helm" for more of them).
+	@scripts/kubernetes.sh $(or $(PARTS),apiserver)
+
+.PHONY: setup-charts
+setup-charts: ## Build Helm and take Prometheus, which the chart is rendered and tested with.
+	@scripts/kubernetes.sh helm
+	@scripts/setup.sh charts
+
 .PHONY: build
 build: setup ## Build the binaries.
 	cargo build $(CARGO_FLAGS) --bins
@@ -38,7 +50,7 @@ quickstart: build ## Fine-tune a real model from a manifest, and compare its ans
 	@scripts/quickstart.sh $(ARGS)
 
 .PHONY: test
-test: setup setup-reference setup-stores ## Run every check and test that this machine can run.
+test: setup setup-reference setup-stores setup-charts ## Run every check and test that this machine can run.
 	scripts/test.sh
 
 .PHONY: fmt
@@ -55,8 +67,10 @@ deny: setup-reference ## Check dependencies: bans, licences, sources.
 	$(TEMPER_CACHE)/reference/bin/cargo-deny --log-level error check bans licenses sources
 
 .PHONY: generate
-generate: ## Write the CRD YAML from the types.
+generate: setup-charts ## Write what is generated: CRDs, the chart's copies and README, dashboards, manifests under deploy, pages of docs.
 	cargo run --release --locked -p temper-crds --bin crdgen -- crds/generated
+	cargo run --release --locked -p temper-operator --example metrics_page > docs/operator-metrics.md
+	cargo run --release --locked -p temper-chart-tests --bin chartgen
 
 .PHONY: bench-train
 bench-train: build setup-reference ## Compare training speed and memory with transformers + PEFT (up to 25 minutes).
@@ -76,4 +90,4 @@ check-images: images ## Run the images confined, look through their files, and b
 
 .PHONY: env
 env: ## Print the variables that an editor or a shell needs: eval "$$(make -s env)"
-	@echo 'export LIBTORCH=$(LIBTORCH) CARGO_TARGET_DIR=$(CARGO_TARGET_DIR) TEMPER_REFERENCE_PYTHON=$(TEMPER_REFERENCE_PYTHON) TEMPER_SMOLLM2=$(TEMPER_SMOLLM2) TEMPER_TEST_STORES=$(TEMPER_TEST_STORES)'
+	@echo 'export LIBTORCH=$(LIBTORCH) CARGO_TARGET_DIR=$(CARGO_TARGET_DIR) TEMPER_REFERENCE_PYTHON=$(TEMPER_REFERENCE_PYTHON) TEMPER_SMOLLM2=$(TEMPER_SMOLLM2) TEMPER_KUBERNETES_BIN=$(TEMPER_KUBERNETES_BIN) TEMPER_TEST_STORES=$(TEMPER_TEST_STORES) TEMPER_HELM=$(TEMPER_HELM) TEMPER_PROMETHEUS_BIN=$(TEMPER_PROMETHEUS_BIN)'
