@@ -60,4 +60,9 @@ impl TensorInfo {
     pub fn elements(&self) -> usize {
         self.shape.iter().product()
     }
+
+    /// Size in the file. Readers have checked that its elements are whole blocks.
+    pub fn stored_bytes(&self) -> usize {
+        self.elements() / self.dtype.block_elements() * self.dtype.block_bytes()
+    }
 }

@@ -23,6 +23,7 @@ mod model_folder;
 mod model_source;
 pub mod parameters;
 pub mod pickle;
+pub mod processor;
 mod raw_tensor;
 mod rope;
 mod safetensors_file;

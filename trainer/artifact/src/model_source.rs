@@ -64,6 +64,11 @@ impl ModelSource {
         &self.tensors
     }
 
+    /// Size of the parameters in the files.
+    pub fn stored_bytes(&self) -> u64 {
+        self.tensors.iter().map(|tensor| tensor.stored_bytes() as u64).sum()
+    }
+
     /// A parameter by its Hugging Face name.
     pub fn tensor(&self, name: &str) -> Result<RawTensor<'_>, Error> {
         let missing = || Error::tensor(&self.path, name, "the model does not have it");

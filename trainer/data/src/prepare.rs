@@ -11,7 +11,7 @@ use crate::{Error, random};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use temper_artifact::ModelSource;
+use temper_artifact::{ModelSource, memory, processor};
 use temper_contract::config::{self, Dataset, ExcessLengthStrategy, Validation};
 use temper_contract::report::{DatasetCounts, PrepareReport};
 use temper_contract::request::EvaluateRequest;
@@ -27,7 +27,8 @@ pub fn prepare(config: &TrainerConfig, source: &ModelSource, on_event: &mut dyn 
     let started = Instant::now();
     let dataset = &config.dataset;
     let parameters = temper_artifact::parameters::count(source.config(), &config.method)?;
-    let memory = temper_artifact::memory::estimate(source.config(), config)?;
+    let bf16 = processor::bf16(config.parallelism.device);
+    let memory = memory::estimate(source.config(), source.stored_bytes(), config, bf16)?;
     let encoder =
         Encoder::new(&source.tokenizer()?, dataset.format, &dataset.chat_template, dataset.max_length, dataset.excess_length_strategy)?;
     let filters = Filters::new(&dataset.filters)?;

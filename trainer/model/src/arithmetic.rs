@@ -15,6 +15,11 @@ pub(crate) enum Arithmetic {
     Bf16Widened,
 }
 
+/// Whether training on this machine widens bf16 to fp32 where it is used, which takes more memory.
+pub fn widens_bf16(device: Device) -> bool {
+    Arithmetic::for_training(Precision::Bf16, device) == Arithmetic::Bf16Widened
+}
+
 impl Arithmetic {
     /// What to train with.
     pub(crate) fn for_training(precision: Precision, device: Device) -> Self {

@@ -52,6 +52,7 @@ mod workspace;
 pub mod generate;
 pub mod save;
 
+pub use arithmetic::widens_bf16;
 pub use batch::{Batch, DropoutKey};
 pub use error::Error;
 pub use model::Model;

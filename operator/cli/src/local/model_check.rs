@@ -1,6 +1,6 @@
 //! What a base model's headers say about a job, without torch and before anything runs.
 
-use temper_artifact::{MemoryEstimate, ModelSource, match_target_modules, memory, parameters};
+use temper_artifact::{MemoryEstimate, ModelSource, match_target_modules, memory, parameters, processor};
 use temper_contract::TrainerConfig;
 use temper_contract::config::Method;
 use temper_contract::report::Parameters;
@@ -47,6 +47,6 @@ pub fn check(config: &TrainerConfig) -> Result<ModelCheck, Problem> {
         family: source.config().family.model_type().to_owned(),
         parameters: parameters::count(source.config(), &config.method).map_err(unfit)?,
         adapted_modules,
-        memory: memory::estimate(source.config(), config).map_err(unfit)?,
+        memory: memory::estimate(source.config(), source.stored_bytes(), config, processor::bf16(config.parallelism.device)).map_err(unfit)?,
     })
 }

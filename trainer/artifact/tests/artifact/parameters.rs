@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 use std::path::Path;
+use temper_artifact::memory::Bf16;
 use temper_artifact::{Dtype, TensorInfo};
 use temper_artifact::{ModelConfig, ModelSource, match_target_modules, memory, parameters, write};
 use temper_contract::config::{Lora, Method, TrainerConfig};
@@ -134,12 +135,23 @@ fn the_memory_estimate_follows_its_formula() {
     let lora = json!({"lora": {"r": 8, "loraAlpha": 16.0, "loraDropout": 0.0, "targetModules": ["q_proj"], "useRslora": false}});
     let base = parameters::base(&model);
     let trained = 2 * 8 * (48 + 48);
-    let fp32 = memory::estimate(&model, &job("fp32", lora.clone())).expect("estimated");
-    assert_eq!((fp32.weights, fp32.gradients, fp32.optimizer), (4 * base, 4 * trained, 12 * trained));
-    let bf16 = memory::estimate(&model, &job("bf16", lora)).expect("estimated");
-    assert_eq!(bf16.weights, 2 * base + 2 * trained);
+    let stored = 4 * base;
+    let of = |job: &TrainerConfig, bf16| memory::estimate(&model, stored, job, bf16).expect("estimated");
+    let fp32 = of(&job("fp32", lora.clone()), Bf16::Direct);
+    // The matrices of queries, keys and values have room for the adapters: 8 rows and 8 columns more in each of two layers.
+    let (rows, columns) = (model.query_size() + 2 * model.key_value_size(), model.hidden_size);
+    let room = 2 * ((rows + 8) * (columns + 8) - rows * columns) as u64;
+    let vectors =
+        model.expected_tensors().iter().filter(|tensor| tensor.shape.len() == 1).map(|tensor| tensor.shape[0] as u64).sum::<u64>();
+    assert_eq!((fp32.weights, fp32.gradients, fp32.optimizer), (4 * (base - vectors + room), 4 * trained, 12 * trained));
+    let bf16 = of(&job("bf16", lora.clone()), Bf16::Direct);
+    assert_eq!(2 * bf16.weights, fp32.weights);
     assert!(bf16.activations < fp32.activations && bf16.total < fp32.total);
-    let full = memory::estimate(&model, &job("fp32", json!("full"))).expect("estimated");
+    let widened = of(&job("bf16", lora), Bf16::Widened);
+    assert!(widened.activations > bf16.activations && widened.total > bf16.total, "{widened:?} {bf16:?}");
+    let full = of(&job("fp32", json!("full")), Bf16::Direct);
     assert_eq!((full.weights, full.gradients, full.optimizer), (0, 4 * base, 12 * base));
+    assert_eq!(of(&job("bf16", json!("full")), Bf16::Direct).weights, 2 * base);
     assert!(full.total >= full.weights + full.gradients + full.optimizer + full.activations);
+    assert!(full.total >= full.loading);
 }

@@ -37,9 +37,11 @@ pub(super) fn compose(config: &TrainerConfig, environment: &Environment, stop: S
     let data = Data::open(config)?;
     compute::set_threads(config.parallelism.threads_per_proc)?;
     inputs::check_base_model(config)?;
-    let source = ModelSource::open(&config.base_model.path)?;
     let hyperparameters = &config.hyperparameters;
+    // The mapped files go before the moments come.
+    let source = ModelSource::open(&config.base_model.path)?;
     let mut model = Model::load(&source, &config.method, hyperparameters.precision, device, hyperparameters.seed)?;
+    drop(source);
     let moments = Moments::zeros_like(&model.trainable().master)?;
     let exchange = meet(config, environment)?;
     exchange.copy_from_first(&model.trainable().master)?;

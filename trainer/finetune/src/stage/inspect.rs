@@ -3,7 +3,7 @@
 
 use crate::durable::read_json;
 use crate::failure::Result;
-use temper_artifact::{ModelSource, match_target_modules, memory, parameters};
+use temper_artifact::{ModelSource, match_target_modules, memory, parameters, processor};
 use temper_contract::config::{DatasetFormat, Method, Validation};
 use temper_contract::report::PrepareReport;
 use temper_contract::request::{DatasetFacts, InspectReport, ModelFacts, Problem};
@@ -60,7 +60,9 @@ fn inspect_model(config: &TrainerConfig, source: &ModelSource, problems: &mut Ve
         }
     };
     let parameters = noted(problems, TARGET_MODULES, "correct the field that is named", parameters::count(shape, &config.method))?;
-    let estimate = noted(problems, MODEL, "correct the field that is named", memory::estimate(shape, config))?;
+    let estimate = noted(problems, MODEL, "correct the field that is named", {
+        memory::estimate(shape, source.stored_bytes(), config, processor::bf16(config.parallelism.device))
+    })?;
     Some(ModelFacts { family: shape.family.model_type().to_owned(), parameters, adapted_modules, memory_estimate_bytes: estimate.total })
 }
 
