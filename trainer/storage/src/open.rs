@@ -15,10 +15,10 @@ pub(crate) fn source(remote: &Remote, settings: &Settings) -> Result<Source> {
     let secret = secret(remote)?;
     Ok(match place {
         Place::Bucket { provider, bucket, path } => {
-            Source::Bucket(Bucket::open_place(provider, &bucket, &path, &remote.uri, secret, settings)?)
+            Source::Bucket(Box::new(Bucket::open_place(provider, &bucket, &path, &remote.uri, secret, settings)?))
         }
         Place::Hub { kind, name, revision, path } => {
-            Source::Hub(Hub::open_place(kind, name, revision, path, &remote.uri, secret, settings)?)
+            Source::Hub(Box::new(Hub::open_place(kind, name, revision, path, &remote.uri, secret, settings)?))
         }
     })
 }

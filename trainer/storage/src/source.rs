@@ -54,9 +54,9 @@ pub(crate) enum Interruption {
 /// A place to fetch from.
 pub(crate) enum Source {
     /// A bucket of an object store.
-    Bucket(Bucket),
+    Bucket(Box<Bucket>),
     /// A repository of the hub.
-    Hub(Hub),
+    Hub(Box<Hub>),
 }
 
 impl Source {

@@ -13,6 +13,7 @@ mod node;
 mod orphans;
 mod presence;
 mod rank_process;
+mod restore;
 mod verdict;
 mod watch;
 
@@ -61,7 +62,7 @@ fn train(node: &Node, stop: &StopSignal) -> Result<Ending> {
             // What was lost was lost after the end.
             break;
         }
-        let verdict = generation::run(node, generation, stop).or_else(|failure| {
+        let verdict = run_generation(node, generation, stop).or_else(|failure| {
             // The other nodes need not find out by waiting.
             node.agree(Verdict::Fail(failure.termination_message()), stop)
         })?;
@@ -74,6 +75,14 @@ fn train(node: &Node, stop: &StopSignal) -> Result<Ending> {
         }
     }
     Ok(Ending::Complete)
+}
+
+fn run_generation(node: &Node, generation: u64, stop: &StopSignal) -> Result<Verdict> {
+    // The nodes share a folder, so one of them brings the checkpoint; the others wait for its word to start.
+    if generation == 0 && node.is_first() && restore::run(&node.config, stop)? == restore::Ending::Stopped {
+        return node.agree(Verdict::Terminated, stop);
+    }
+    generation::run(node, generation, stop)
 }
 
 /// What training left, if it is done.

@@ -125,7 +125,8 @@ mod tests {
         let (strong, weak) = (Some(Check::Sha256(sha256_hex.to_owned())), Some(Check::Md5(md5_hex.to_owned())));
         let google = format!("crc32c=AAAAAA==,md5={md5}");
         let composite = format!("{sha256}-2");
-        let table: [(&[(&'static str, &str)], Option<Check>, bool); 6] = [
+        type Lines<'a> = &'a [(&'a str, &'a str)];
+        let table: [(Lines<'_>, Option<Check>, bool); 6] = [
             (&[("x-amz-checksum-sha256", sha256), ("content-md5", md5)], strong, false),
             (&[("x-amz-checksum-sha256", &composite)], None, false),
             (&[("x-amz-checksum-sha256", sha256), ("x-amz-checksum-type", "COMPOSITE")], None, false),

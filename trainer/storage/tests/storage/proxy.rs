@@ -23,10 +23,13 @@ pub(crate) enum Fault {
     Status(u16),
 }
 
+/// A request's header by its name.
+pub(crate) type Headers<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
 /// Another way to say a request, for a server that does not know the first.
 pub(crate) struct Translation {
     /// The target in place of a request's own, given its headers.
-    pub(crate) target: fn(&Passed, &dyn Fn(&str) -> Option<String>) -> Option<String>,
+    pub(crate) target: fn(&Passed, &Headers<'_>) -> Option<String>,
     /// Header lines to add to its response, given the response.
     pub(crate) headers: fn(&Passed, &str) -> String,
 }

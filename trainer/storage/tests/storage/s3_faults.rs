@@ -95,7 +95,7 @@ fn a_busy_server_is_asked_again_and_then_given_up() {
     let uri = format!("s3://{bucket}/rows.jsonl");
     for status in [429, 503] {
         let faults = AtomicU32::new(0);
-        let busy = move |_: &Passed| (faults.fetch_add(1, Ordering::Relaxed) % 2 == 0).then_some(Fault::Status(status));
+        let busy = move |_: &Passed| faults.fetch_add(1, Ordering::Relaxed).is_multiple_of(2).then_some(Fault::Status(status));
         let (fetched, target) = fetch(&Proxy::start(&s3().address, |_| (), busy).url(), &uri);
         fetched.expect("every other request goes through");
         assert!(contents(target.path())["rows.jsonl"] == bytes(LENGTH, 1), "the file differs from the store's");
