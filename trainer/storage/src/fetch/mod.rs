@@ -32,6 +32,11 @@ use temper_contract::config::Remote;
 /// What of a target is not the place's own: readers pass over hidden names.
 pub(crate) const HOME: &str = ".fetch";
 
+/// The manifest is written about so often, however many files there are.
+const MOST_WRITES: usize = 50;
+/// A file of this size is not fetched again for want of a written manifest.
+const WORTH_WRITING: u64 = 16 << 20;
+
 /// What a fetched folder holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
@@ -102,16 +107,40 @@ async fn run(
         }
     });
     let mut downloads = downloads.buffer_unordered(settings.concurrency.max(1));
+    let mut unwritten = Unwritten::default();
     while let Some(downloaded) = downloads.next().await {
         let (name, record) = downloaded?;
+        let is_due = unwritten.add(record.bytes, selection.wanted.len());
         manifest.files.insert(name, record);
-        manifest.write(&home)?;
+        if is_due {
+            manifest.write(&home)?;
+        }
     }
     drop(downloads);
     fs::remove_dir_all(&parts).map_err(Error::at("remove", &parts))?;
     manifest.complete = true;
     manifest.write(&home)?;
     Ok(fetched(manifest, selection, false))
+}
+
+/// Files that are complete and not in the manifest yet: after a kill they come again, so that they are few, and small ones.
+#[derive(Default)]
+struct Unwritten {
+    files: usize,
+    bytes: u64,
+}
+
+impl Unwritten {
+    /// Whether the manifest is to be written with this file, of so many.
+    fn add(&mut self, bytes: u64, of: usize) -> bool {
+        self.files += 1;
+        self.bytes += bytes;
+        let is_due = self.files > of / MOST_WRITES || self.bytes >= WORTH_WRITING;
+        if is_due {
+            *self = Self::default();
+        }
+        is_due
+    }
 }
 
 fn fetched(manifest: Manifest, selection: Selection, reused: bool) -> Fetched {
@@ -166,4 +195,20 @@ fn remove_others(target: &Path, prefix: &str, selection: &Selection) -> Result<(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Unwritten, WORTH_WRITING};
+
+    #[test]
+    fn the_manifest_is_written_seldom_for_small_files_and_at_once_for_large_ones() {
+        let count = |bytes, of| {
+            let mut unwritten = Unwritten::default();
+            (0..of).filter(|_| unwritten.add(bytes, of)).count()
+        };
+        assert_eq!(count(100, 3), 3);
+        assert!((40..=60).contains(&count(100, 10_000)));
+        assert_eq!(count(WORTH_WRITING, 1000), 1000);
+    }
 }
