@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub enum Event {
     /// `prepare` read so many rows or bytes of the whole.
     Preparing {
-        /// What is being done: `reading`, `tokenising`, `writing`, `evaluating`.
+        /// What is being done: `fetching`, `reading`, `tokenising`, `writing`, `evaluating`, `uploading`.
         stage: String,
         /// Done so far, in the stage's own unit.
         done: u64,
@@ -33,7 +33,7 @@ pub enum Event {
         /// The last optimizer step it finished.
         step: u64,
     },
-    /// All ranks met and training starts.
+    /// All ranks met and training starts. Each rank says so to its supervisor, which passes on rank 0's.
     Started {
         /// Number of ranks.
         world_size: usize,
