@@ -4,6 +4,7 @@
 
 pub mod binaries;
 pub mod job;
+pub mod random_model;
 pub mod reference;
 pub mod run;
 pub mod tensors;

@@ -85,6 +85,18 @@ fn a_rank_may_start_before_the_host() {
 }
 
 #[test]
+fn the_host_listens_on_every_interface_and_in_both_families() {
+    let host = Store::host(0, LONG).unwrap();
+    // A machine without IPv6 has nothing to listen on there.
+    let has_ipv6 = TcpListener::bind("[::1]:0").is_ok();
+    for address in ["127.0.0.1", "127.0.0.2", "::1"].into_iter().filter(|address| has_ipv6 || !address.contains(':')) {
+        let peer = Store::connect(address, host.port(), LONG).unwrap();
+        peer.set(address, b"here").unwrap();
+        assert!(host.contains(address).unwrap());
+    }
+}
+
+#[test]
 fn a_port_in_use_is_named() {
     let listener = TcpListener::bind("[::]:0").unwrap();
     let port = listener.local_addr().unwrap().port();

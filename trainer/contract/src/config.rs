@@ -313,15 +313,15 @@ pub struct Checkpoint {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Failure {
-    /// In-place restarts and new attempts together.
+    /// Restarts of the ranks in place, counted over all attempts of the run (`layout::RESTARTS`).
     pub max_restarts: u64,
-    /// A rank whose heartbeat stops for so long is taken for dead.
+    /// A rank or node whose heartbeat stops for so long is taken for dead.
     pub heartbeat_timeout_seconds: u64,
     /// Without an optimizer step for so long the ranks are restarted.
     pub stall_timeout_seconds: u64,
     /// Steps in a row with a non-finite gradient that are skipped before the job fails.
     pub max_non_finite_steps: u64,
-    /// How long ranks wait for each other at the start.
+    /// How long nodes, and then their ranks, wait for each other at the start.
     pub rendezvous_timeout_seconds: u64,
 }
 

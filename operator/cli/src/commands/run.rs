@@ -184,7 +184,7 @@ fn start_over(job: &LocalJob) -> Result<()> {
 }
 
 fn failed(job: &LocalJob, why: &str, message: &str) -> Stop {
-    let exit = if why == reason::INVALID_INPUT { Exit::InvalidInput } else { Exit::JobFailed };
+    let exit = if [reason::INVALID_INPUT, reason::UNAVAILABLE].contains(&why) { Exit::InvalidInput } else { Exit::JobFailed };
     let next = match newest_checkpoint(&job.folders.checkpoints) {
         Some(checkpoint) => format!("the same command tries again from step {}", checkpoint.step),
         None => "the same command tries again".to_owned(),

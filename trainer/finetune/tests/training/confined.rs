@@ -1,6 +1,6 @@
 //! In a pod: a read-only root, a user that no file knows, no capabilities, and only the run's folder to write in.
 
-use crate::job::{Job, Running, children, send};
+use crate::job::{Job, PATIENCE, Running, send};
 use rustix::process::Signal;
 use std::fs;
 use std::io::{Read, Write};
@@ -8,6 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use temper_c10d::Store;
 use temper_contract::{Event, env, metric};
 
 /// Mounts everything read-only but the job's folder, then becomes user 65532 without any capability.
@@ -152,28 +153,17 @@ fn every_rank_serves_what_a_status_needs() {
 }
 
 #[test]
-fn metrics_are_served_while_ranks_wait_for_each_other() {
-    // Rank 1 is stopped before it can arrive; rank 0 waits for it.
-    let mut job = Job::new().ranks(2);
-    let port = free_ports();
+fn metrics_are_served_while_a_rank_waits_for_the_others() {
+    let mut job = Job::new();
     job.must("prepare");
-    job.variable(env::METRICS_PORT, port.to_string());
-    let mut running = job.start("train");
-    running.wait_for_log("starting ranks");
-    let ranks = loop {
-        let ranks = children(running.pid());
-        if ranks.len() == 2 {
-            break ranks;
-        }
-    };
-    send(ranks[1], Signal::STOP);
-    let text = loop {
-        if let Some(text) = scrape(port) {
-            break text;
-        }
-    };
+    let store = Store::host(0, PATIENCE).expect("a free port");
+    let port = free_ports();
+    job.variable(env::METRICS_PORT, port.to_string()).variable(env::MASTER_PORT, store.port().to_string());
+    job.variable(env::RANK, "0").variable(env::WORLD_SIZE, "2");
+    let rank = job.start("rank");
+    store.wait(&["generation-0/arrived"], PATIENCE).expect("it has loaded the model and waits");
+    let text = scrape(port).expect("it listens");
     assert_eq!((value(&text, metric::STEP), value(&text, metric::STARTED)), (0.0, 0.0));
     assert!(value(&text, metric::TRAINING_LOSS).is_nan());
-    send(running.pid(), Signal::TERM);
-    assert_eq!(running.finish().code(), 143);
+    drop(rank);
 }

@@ -17,7 +17,7 @@ use temper_contract::report::{PublishReport, TrainReport};
 use temper_contract::{Event, LastWord, TerminationMessage, TrainerConfig, env, layout};
 
 /// A test fails rather than hang: no event of a tiny job takes so long, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A configuration with its files.
 pub(crate) struct Job {
