@@ -53,6 +53,10 @@ quickstart: build ## Fine-tune a real model from a manifest, and compare its ans
 test: setup setup-reference setup-stores setup-charts ## Run every check and test that this machine can run.
 	scripts/test.sh
 
+.PHONY: test-cluster
+test-cluster: setup ## Run the tests of real nodes: two kubelets, our images, the chart. It takes root.
+	scripts/test_cluster.sh $(ARGS)
+
 .PHONY: fmt
 fmt: ## Format the code.
 	cargo fmt --all

@@ -31,6 +31,8 @@ commit() {
   buildah add --quiet "$container" "$scratch/root.tar" / >/dev/null
   [ $# -eq 0 ] || buildah config "$@" "$container"
   buildah commit --quiet --rm --format docker --identity-label=false --timestamp 0 "$container" "$name" >/dev/null
+  # Those of other keys are of no use any more, and large.
+  buildah images --format '{{.Name}}:{{.Tag}}' | { grep "^${name%:*}:" || :; } | { grep -vxF "$name" || :; } | xargs -r buildah rmi >/dev/null
 }
 
 case $part in

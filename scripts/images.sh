@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Builds Temper's images with buildah, without a registry and without the network, into docker archives that `ctr images import` and
 # `docker load` take, and fails when one is larger than its limit.
-#   images.sh [operator] [trainer] [pause]     the first two without arguments
-# They lie in $TEMPER_CACHE/images as temper-operator.tar, temper-trainer.tar and pause.tar, and hold localhost/temper-operator:test,
-# localhost/temper-trainer:test and localhost/pause:test. What has not changed is not built again.
+#   images.sh [operator] [trainer] [trainer-cuda] [pause]     the first two without arguments
+# They lie in $TEMPER_CACHE/images as temper-operator.tar, temper-trainer.tar, temper-trainer-cuda.tar and pause.tar, and hold
+# localhost/temper-operator:test and so on. What has not changed is not built again. The CUDA trainer takes 25 GB of disk to build.
 #   TEMPER_IMAGES_COLD=FOLDER    builds anew whatever is there, compiles everything, and leaves the archives in FOLDER
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,7 +19,7 @@ say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
 stop() { printf 'images: %s\n' "$*" >&2; exit 1; }
 
 # In MB of 10^6 bytes, unpacked.
-limit() { case $1 in temper-operator) echo 40 ;; temper-trainer) echo 650 ;; pause) echo 5 ;; esac; }
+limit() { case $1 in temper-operator) echo 40 ;; temper-trainer) echo 650 ;; temper-trainer-cuda) echo 8000 ;; pause) echo 5 ;; esac; }
 
 # A store of its own, so that the user's images stay as they are.
 store() {
@@ -71,9 +71,9 @@ rust_image() {
   local name=$1 dockerfile=$2 key base=() builder files
   shift 2
   builder=$(scripts/image_bases.sh builder)
-  if [ "$name" = temper-trainer ]; then
+  if [ "$dockerfile" = Dockerfile.trainer ]; then
     [ -d "$LIBTORCH/lib" ] || stop "libtorch is not in $LIBTORCH; run: make setup"
-    base=(--build-arg BASE_IMAGE="$(scripts/image_bases.sh base)" --volume "$LIBTORCH:/opt/libtorch:ro")
+    base=(--build-arg BASE_IMAGE="$(scripts/image_bases.sh base)" --build-arg VARIANT="${VARIANT:-cpu}" --volume "$LIBTORCH:/opt/libtorch:ro")
   fi
   files=$(sources "$@")
   # shellcheck disable=SC2086
@@ -90,6 +90,12 @@ rust_image() {
 
 operator() { rust_image temper-operator Dockerfile.operator temper-operator temper-cli; }
 trainer() { rust_image temper-trainer Dockerfile.trainer temper-trainer; }
+
+trainer-cuda() {
+  local LIBTORCH=$TEMPER_CACHE/libtorch-cuda-runtime-2.11.0
+  "$TEMPER_CACHE/pip/bin/python" scripts/libtorch.py --cuda-runtime "$TEMPER_CACHE/wheels" "$LIBTORCH"
+  VARIANT=cuda rust_image temper-trainer-cuda Dockerfile.trainer temper-trainer
+}
 
 pause() {
   local folder=tests/cluster/images key
@@ -124,9 +130,9 @@ flock 9
 names=()
 for part in "$@"; do
   case $part in
-    operator | trainer) "$part"; names+=("temper-$part") ;;
+    operator | trainer | trainer-cuda) "$part"; names+=("temper-$part") ;;
     pause) pause; names+=(pause) ;;
-    *) stop "there is no image \`$part\`: operator, trainer and pause are the images" ;;
+    *) stop "there is no image \`$part\`: operator, trainer, trainer-cuda and pause are the images" ;;
   esac
 done
 printf '%-36s %8s %8s  %-7s %s\n' IMAGE SIZE LIMIT WITHIN DIGEST

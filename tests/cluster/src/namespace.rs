@@ -32,8 +32,15 @@ impl Namespace {
     /// # Panics
     /// When the API server refuses it.
     pub async fn create(purpose: &str) -> Self {
+        Self::create_with(ControlPlane::shared().admin(), purpose).await
+    }
+
+    /// The same in another cluster, by an administrator's client.
+    ///
+    /// # Panics
+    /// When the API server refuses it.
+    pub async fn create_with(client: Client, purpose: &str) -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
-        let client = ControlPlane::shared().admin();
         let name = format!("{purpose}-{}", MADE.fetch_add(1, Ordering::Relaxed));
         let object: NamespaceObject = from(json!({
             "metadata": { "name": name, "labels": { "pod-security.kubernetes.io/enforce": "restricted" } },

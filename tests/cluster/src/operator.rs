@@ -141,6 +141,14 @@ impl Operator {
     /// When it does not stop in time, or by a signal.
     pub async fn stop(&mut self) -> i32 {
         self.process.signal(Signal::TERM);
+        self.ended().await
+    }
+
+    /// Waits until it has ended by itself; its exit code.
+    ///
+    /// # Panics
+    /// When it does not end in time, or by a signal.
+    pub async fn ended(&mut self) -> i32 {
         let status = self.process.wait(wait::PATIENCE).await;
         status.code().unwrap_or_else(|| panic!("the operator ended with {status}:\n{}", self.process.last_lines()))
     }

@@ -47,6 +47,8 @@ pub fn observe(run: &RunFolder, checkpoints: &Path, state: &RunState, live: &Liv
         registration,
         checkpoint: newest_checkpoint(checkpoints),
         progress: live.progress.clone(),
+        device_memory: None,
+        obstacle: None,
         freed: true,
         status: if is_complete(&state.status) && (!published || lost) { FineTuneJobStatus::default() } else { state.status.clone() },
     })

@@ -32,7 +32,9 @@ use temper_crds::condition::reason;
 use temper_objects::{Owner, Places, names, ports};
 use temper_planner::plan::Situation;
 use temper_planner::refusal::refused;
-use temper_planner::{Attempt, Capabilities, Intent, Observed, Obstacle, Plan, Stage, TrainingAttempt, ValidatedFineTuneJob, validate};
+use temper_planner::{
+    Attempt, Capabilities, Intent, Observed, Obstacle, Plan, Stage, StopReason, TrainingAttempt, ValidatedFineTuneJob, validate,
+};
 
 /// Without any event, a job that is under way is looked at this often: for pods of lost machines and Jobs without pods.
 const LOOK_AROUND: Duration = Duration::from_secs(30);
@@ -84,8 +86,8 @@ async fn active(context: &Context, job: &FineTuneJob, owner: &Owner, now: Timest
         plan = temper_planner::plan(&validated, &observed, now);
         carried_out = carry_out(context, &validated, owner, &observed, &plan, now).await;
     }
-    if carried_out.is_ok() && begin(&mut observed, &plan.intents, now) {
-        // What was just started is in the status from the start: the watch will only confirm it.
+    if carried_out.is_ok() && note(&mut observed, &plan.intents, now) {
+        // What was just started or told to stop is in the status at once: the watch will only confirm it.
         plan = temper_planner::plan(&validated, &observed, now);
     }
     let (plan, failure) = match carried_out {
@@ -181,9 +183,9 @@ async fn carry_out(
     execute::sweep(context, owner, observed).await
 }
 
-/// Counts the try that was just started among those observed; whether there is one.
-fn begin(observed: &mut Observed, intents: &[Intent], now: Timestamp) -> bool {
-    let mut begun = false;
+/// Notes among what was observed the try that was just started, and the one that is told to stop; whether there is one.
+fn note(observed: &mut Observed, intents: &[Intent], now: Timestamp) -> bool {
+    let mut noted = false;
     for intent in intents {
         match intent {
             Intent::EnsurePrepare { attempt } if *attempt == observed.prepare.len() as u64 => observed.prepare.push(Attempt::started(now)),
@@ -191,11 +193,26 @@ fn begin(observed: &mut Observed, intents: &[Intent], now: Timestamp) -> bool {
                 observed.training.push(TrainingAttempt { attempt: Attempt::started(now), last_progress: None, in_place_restarts: 0 });
             }
             Intent::EnsurePublish { attempt } if *attempt == observed.publish.len() as u64 => observed.publish.push(Attempt::started(now)),
+            Intent::Stop { stage, attempt, reason } if stop_of(observed, *stage, *attempt).is_some_and(|stop| stop.is_none()) => {
+                if let Some(stop) = stop_of(observed, *stage, *attempt) {
+                    *stop = Some(*reason);
+                }
+            }
             _ => continue,
         }
-        begun = true;
+        noted = true;
     }
-    begun
+    noted
+}
+
+/// Why a try was told to stop, to be read or noted.
+fn stop_of(observed: &mut Observed, stage: Stage, attempt: u64) -> Option<&mut Option<StopReason>> {
+    let index = usize::try_from(attempt).ok()?;
+    match stage {
+        Stage::Prepare => observed.prepare.get_mut(index).map(|attempt| &mut attempt.stop),
+        Stage::Train => observed.training.get_mut(index).map(|training| &mut training.attempt.stop),
+        Stage::Publish => observed.publish.get_mut(index).map(|attempt| &mut attempt.stop),
+    }
 }
 
 /// The plan with what the API server refused as what is in the way.

@@ -5,6 +5,7 @@ use crate::prometheus::promtool;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use temper_chart_tests::repository;
+use temper_operator::metrics::table;
 
 /// The rules as the chart makes them with its default values, but for `more`.
 pub(crate) fn rules(more: Value) -> Value {
@@ -126,10 +127,10 @@ fn operators() -> Vec<Case> {
         case("CRDs come late", well("temper_operator_ready", vec![operator("temper_operator_ready", ",condition=\"crds\"", "0+0x5 1+0x60")]), 15, &[]),
         case("a right is missing", well("", vec![requests("403", "0+5x60"), requests("200", "0+50x60")]), 25, &["TemperOperatorForbidden resource=jobs verb=apply"]),
         case("requests conflict", well("", vec![requests("409", "0+5x60"), requests("200", "0+50x60")]), 25, &[]),
-        case("a fifth of the reconciles fail", well("", vec![reconciles("done", "0+8x60"), reconciles("unreachable", "0+2x60")]), 30, &["TemperReconcileErrors"]),
-        case("some reconciles conflict", well("", vec![reconciles("done", "0+8x60"), reconciles("conflict", "0+2x60")]), 30, &[]),
-        case("trainers cannot be read", well("", vec![scrapes("failed", "0+4x60"), scrapes("done", "0+1x60")]), 35, &["TemperScrapesFail"]),
-        case("some scrapes fail", well("", vec![scrapes("failed", "0+1x60"), scrapes("done", "0+4x60")]), 35, &[]),
+        case("a fifth of the reconciles fail", well("", vec![reconciles("success", "0+8x60"), reconciles("unreachable", "0+2x60")]), 30, &["TemperReconcileErrors"]),
+        case("some reconciles conflict", well("", vec![reconciles("success", "0+8x60"), reconciles("conflict", "0+2x60")]), 30, &[]),
+        case("trainers cannot be read", well("", vec![scrapes("failure", "0+4x60"), scrapes("success", "0+1x60")]), 35, &["TemperScrapesFail"]),
+        case("some scrapes fail", well("", vec![scrapes("failure", "0+1x60"), scrapes("success", "0+4x60")]), 35, &[]),
     ]
 }
 
@@ -232,6 +233,21 @@ fn states_in_alerts_are_reasons_that_there_are() {
         }
     }
     assert!(looked_at > 10, "{looked_at} were looked at");
+}
+
+/// The same for the outcomes that count as well.
+#[test]
+fn outcomes_in_alerts_are_words_of_the_metrics() {
+    let rules = rules(json!({}));
+    let queries: Vec<&str> = alerts(&rules).into_iter().filter_map(|alert| alert["expr"].as_str()).collect();
+    for (metric, matcher, row, word) in [
+        ("reconciles", r#"outcome!~"success|conflict""#, table::RECONCILES, "success"),
+        ("scrapes", r#"outcome="failure""#, table::SCRAPES, "failure"),
+        ("api_requests", r#"outcome="403""#, table::API_REQUESTS, "status code"),
+    ] {
+        assert!(queries.iter().any(|query| query.contains(metric) && query.contains(matcher)), "no alert asks for {matcher}");
+        assert!(row.help.contains(word), "{}: {}", row.name, row.help);
+    }
 }
 
 #[test]

@@ -52,9 +52,13 @@ impl Access {
 
 impl ControlPlane {
     /// The control plane that all tests of one binary share; the first to ask starts it.
+    ///
+    /// # Panics
+    /// When it does not start: the first test to ask says why, the others at once that it is so.
     pub fn shared() -> &'static Self {
-        static SHARED: OnceLock<ControlPlane> = OnceLock::new();
-        SHARED.get_or_init(Self::start)
+        static SHARED: OnceLock<Option<ControlPlane>> = OnceLock::new();
+        let shared = SHARED.get_or_init(|| std::panic::catch_unwind(Self::start).ok());
+        shared.as_ref().expect("the control plane started; another test of this run says why it did not")
     }
 
     /// Starts one with Temper's CRDs installed, and blocks until it answers.

@@ -30,7 +30,9 @@ pub(super) fn write_files(folder: &Path, address: IpAddr, authority: &Authority)
     write(&folder.join("server.crt"), &identity.certificate);
     write(&folder.join("server.key"), &identity.key);
     write(&folder.join("ca.crt"), &authority.certificate());
-    write(&folder.join("service-accounts.key"), &key().serialize_pem());
+    let service_accounts = key();
+    write(&folder.join("service-accounts.key"), &service_accounts.serialize_pem());
+    write(&folder.join("service-accounts.pub"), &service_accounts.public_key_pem());
     write(&folder.join("audit-policy.json"), AUDIT_POLICY);
 }
 
@@ -60,7 +62,7 @@ pub(super) fn api_server(folder: &Path, endpoint: SocketAddr, etcd: SocketAddr) 
         "--etcd-servers=http://{etcd}
          --bind-address={address} --advertise-address={address} --secure-port={port} --endpoint-reconciler-type=none
          --tls-cert-file=FOLDER/server.crt --tls-private-key-file=FOLDER/server.key --client-ca-file=FOLDER/ca.crt
-         --service-account-key-file=FOLDER/service-accounts.key --service-account-signing-key-file=FOLDER/service-accounts.key
+         --service-account-key-file=FOLDER/service-accounts.pub --service-account-signing-key-file=FOLDER/service-accounts.key
          --service-account-issuer=https://kubernetes.default.svc --service-cluster-ip-range=10.96.0.0/16
          --authorization-mode=Node,RBAC --anonymous-auth=false
          --audit-policy-file=FOLDER/audit-policy.json --audit-log-path=FOLDER/{AUDIT_LOG} --audit-log-maxsize=100000"
@@ -90,7 +92,7 @@ pub(super) fn await_ready(admin: impl FnOnce() -> Client + Send, mut servers: Ve
         let client = admin();
         wait::eventually(START, "the API server is ready", async || {
             for server in &mut servers {
-                assert!(server.ended().is_none(), "{} ended:\n{}", server.name(), server.last_lines());
+                assert!(server.ended().is_none(), "{} ended; its log follows", server.name());
             }
             let request = http::Request::get("/readyz").body(Vec::new()).expect("a request without a body");
             client.request_text(request).await.map_err(|error| error.to_string())

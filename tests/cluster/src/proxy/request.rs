@@ -112,7 +112,7 @@ mod tests {
         };
         let table = [
             ("GET", "/version", Verb::Get, "    "),
-            ("GET", "/apis/batch/v1", Verb::Get, "    "),
+            ("GET", "/apis/batch/v1", Verb::Get, "batch    "),
             ("GET", "/api/v1/pods?limit=5", Verb::List, " pods   "),
             ("GET", "/api/v1/namespaces/x", Verb::Get, " namespaces  x "),
             ("GET", "/apis/batch/v1/namespaces/x/jobs?&watch=true&allowWatchBookmarks=true", Verb::Watch, "batch jobs x  "),

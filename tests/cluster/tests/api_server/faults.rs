@@ -1,7 +1,7 @@
 //! The fault proxy does what it says, each fault once.
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,8 +12,9 @@ use kube::Api;
 use kube::api::{PostParams, WatchParams};
 use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::json;
+use temper_cluster_tests::kubectl::command;
 use temper_cluster_tests::proxy::{Fault, Request, Verb, Which};
-use temper_cluster_tests::{ControlPlane, FaultProxy, Namespace, binaries, wait};
+use temper_cluster_tests::{ControlPlane, FaultProxy, Namespace, wait};
 
 use crate::kubectl::as_admin;
 use crate::servers::config_maps;
@@ -48,11 +49,7 @@ impl Place {
 
     /// kubectl, about to create a map through the proxy.
     fn kubectl_creates(&self, name: &str) -> Child {
-        Command::new(binaries::kubernetes("kubectl"))
-            .arg("--kubeconfig")
-            .arg(&self.kubeconfig)
-            .args(["-n", self.namespace.name(), "create", "configmap", name])
-            .env("KUBECACHEDIR", ControlPlane::shared().folder().join("kubectl"))
+        command(&self.kubeconfig, &["-n", self.namespace.name(), "create", "configmap", name])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

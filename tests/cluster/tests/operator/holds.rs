@@ -47,20 +47,18 @@ async fn a_queue_admits_and_evicts_the_training_job_and_the_operator_does_not_in
     world.namespace.create_object::<temper_crds::FineTuneJob>(manifest).await;
     let job = world.state("tiny", "Queued").await;
     assert!(!holds(&job, "Stalled") && !holds(&job, "Running"));
-    let queue = |suspend: bool| {
-        let template = json!({ "spec": { "nodeSelector": { "flavor": "a100" } } });
-        let spec = if suspend { json!({ "suspend": true }) } else { json!({ "suspend": false, "template": template }) };
-        Patch::Merge(json!({ "spec": spec }))
-    };
     let kueue = PatchParams { field_manager: Some("kueue".to_owned()), ..PatchParams::default() };
-    world.batch_jobs().patch("tiny-a0", &kueue, &queue(false)).await.expect("admitted");
+    let suspended = |suspend: bool| Patch::Merge(json!({ "spec": { "suspend": suspend } }));
+    world.batch_jobs().patch("tiny-a0", &kueue, &suspended(false)).await.expect("admitted");
     world.running("tiny", 0, 2).await;
     world.state("tiny", "Training").await;
-    // Kueue evicts: its pods end, the attempt waits for its turn, and the same attempt goes on.
-    world.batch_jobs().patch("tiny-a0", &kueue, &queue(true)).await.expect("evicted");
+    // Kueue evicts: the pods write their checkpoint and end, and the next attempt waits for its turn.
+    world.batch_jobs().patch("tiny-a0", &kueue, &suspended(true)).await.expect("evicted");
+    let next = wait::until(&world.batch_jobs(), "tiny-a1", "there", |_| true).await;
+    assert_eq!(next.spec.and_then(|spec| spec.suspend), Some(true));
     world.state("tiny", "Queued").await;
-    world.batch_jobs().patch("tiny-a0", &kueue, &Patch::Merge(json!({ "spec": { "suspend": false } }))).await.expect("admitted");
-    world.finish("tiny", 0).await;
+    world.batch_jobs().patch("tiny-a1", &kueue, &suspended(false)).await.expect("admitted");
+    world.finish("tiny", 1).await;
     let job = world.state("tiny", "Complete").await;
     assert_eq!(job.status.map(|status| status.restarts), Some(0));
 }

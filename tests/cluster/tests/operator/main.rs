@@ -5,6 +5,7 @@ mod failures;
 mod faults;
 mod holds;
 mod kills;
+mod leader;
 mod life;
 mod obstacles;
 mod world;

@@ -7,7 +7,6 @@ use k8s_openapi::api::rbac::v1::PolicyRule;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use temper_cluster_tests::control_plane::Credentials;
 use temper_cluster_tests::kubelet::{End, Play};
 use temper_cluster_tests::metrics_page::MetricsPage;
 use temper_cluster_tests::operator::OperatorOptions;
@@ -29,7 +28,6 @@ pub(crate) struct World {
     pub(crate) operator: Operator,
     /// What rank 0 of whatever attempt runs says on `/metrics`.
     pub(crate) page: MetricsPage,
-    pub(crate) account: Credentials,
 }
 
 /// The rights that the operator is documented to need in a namespace.
@@ -103,7 +101,7 @@ impl World {
         };
         let mut operator = options.start();
         operator.ready().await;
-        Self { namespace, kubelet, operator, page, account }
+        Self { namespace, kubelet, operator, page }
     }
 
     pub(crate) fn jobs(&self) -> Api<FineTuneJob> {

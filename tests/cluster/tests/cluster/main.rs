@@ -1,0 +1,4 @@
+//! Real nodes: containers run, and everything is as a user has it. `make test-cluster` starts the cluster around these tests.
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
+mod nodes;
