@@ -50,12 +50,20 @@ quickstart: build ## Fine-tune a real model from a manifest, and compare its ans
 	@scripts/quickstart.sh $(ARGS)
 
 .PHONY: test
-test: setup setup-reference setup-stores setup-charts ## Run every check and test that this machine can run.
+test: setup setup-reference setup-stores ## Run every check and test that this machine can run.
 	scripts/test.sh
 
 .PHONY: test-cluster
 test-cluster: setup ## Run the tests of real nodes: two kubelets, our images, the chart. It takes root.
 	scripts/test_cluster.sh $(ARGS)
+
+.PHONY: test-api-server
+test-api-server: build setup-kubernetes ## Test the operator beside a real API server and controller-manager.
+	cargo test --release --locked -p temper-cluster-tests
+
+.PHONY: test-charts
+test-charts: build setup-kubernetes setup-charts ## Test the chart: rendered in every mode, linted, applied, its rules loaded.
+	cargo test --release --locked -p temper-chart-tests
 
 .PHONY: fmt
 fmt: ## Format the code.

@@ -20,11 +20,8 @@ stage "dependencies"
 stage "build"
 cargo build --release --locked --workspace --bins
 
-stage "kubernetes"
-scripts/kubernetes.sh apiserver
-
 stage "tests"
-cargo test --release --locked --workspace
+cargo test --release --locked --workspace --exclude temper-cluster-tests --exclude temper-chart-tests
 
 stage "quickstart"
 TEMPER_HOME=$(mktemp -d)

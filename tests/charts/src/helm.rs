@@ -96,7 +96,12 @@ impl Helm {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot start {}", self.program.display()))?;
         // Dropped at the end of the statement, so that Helm sees the end of its input.
-        child.stdin.take().context("Helm has an input")?.write_all(values.to_string().as_bytes()).context("Helm does not read its values")?;
+        child
+            .stdin
+            .take()
+            .context("Helm has an input")?
+            .write_all(values.to_string().as_bytes())
+            .context("Helm does not read its values")?;
         child.wait_with_output().context("Helm's output cannot be read")
     }
 }

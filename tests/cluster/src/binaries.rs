@@ -21,8 +21,9 @@ pub fn ours(name: &str) -> PathBuf {
 /// # Panics
 /// When it is not built.
 pub fn kubernetes(name: &str) -> PathBuf {
-    let folder = std::env::var_os(KUBERNETES_BIN)
-        .unwrap_or_else(|| panic!("{KUBERNETES_BIN} is not set, so there is no {name}; run: make setup-kubernetes && eval \"$(make -s env)\""));
+    let folder = std::env::var_os(KUBERNETES_BIN).unwrap_or_else(|| {
+        panic!("{KUBERNETES_BIN} is not set, so there is no {name}; run: make setup-kubernetes && eval \"$(make -s env)\"")
+    });
     let path = PathBuf::from(folder).join(name);
     assert!(path.is_file(), "{} is not built; run: make setup-kubernetes", path.display());
     path

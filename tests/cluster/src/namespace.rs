@@ -113,7 +113,8 @@ impl Namespace {
     /// # Panics
     /// When the API server refuses it.
     pub async fn token(&self, service_account: &str) -> Credentials {
-        let request = TokenRequest { spec: TokenRequestSpec { expiration_seconds: Some(7200), ..Default::default() }, ..Default::default() };
+        let request =
+            TokenRequest { spec: TokenRequestSpec { expiration_seconds: Some(7200), ..Default::default() }, ..Default::default() };
         let accounts = self.api::<ServiceAccount>();
         let answer = accounts.create_token_request(service_account, &PostParams::default(), &request).await;
         let answer = answer.unwrap_or_else(|error| panic!("no token for {service_account}: {error}"));

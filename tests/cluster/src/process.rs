@@ -89,7 +89,12 @@ impl Process {
     pub fn last_lines(&self) -> String {
         let log = self.log();
         let lines: Vec<_> = log.lines().collect();
-        format!("--- {}, {} lines, the last of them:\n{}", self.name, lines.len(), lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n"))
+        format!(
+            "--- {}, {} lines, the last of them:\n{}",
+            self.name,
+            lines.len(),
+            lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
+        )
     }
 }
 
@@ -135,9 +140,8 @@ mod tests {
     fn a_process_outlives_the_thread_that_asked_for_it_and_dies_when_dropped() {
         let folder = tempfile::tempdir().expect("a folder");
         let log = folder.path().join("log");
-        let mut process = std::thread::spawn(move || Process::start("cat", Path::new("tail"), ["-f", "/dev/null"], &log))
-            .join()
-            .expect("it starts");
+        let mut process =
+            std::thread::spawn(move || Process::start("cat", Path::new("tail"), ["-f", "/dev/null"], &log)).join().expect("it starts");
         assert_eq!(process.ended(), None);
         let status = Path::new("/proc").join(process.id().to_string());
         assert!(status.exists());

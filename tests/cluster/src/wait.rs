@@ -84,7 +84,8 @@ async fn told<K: Resource + Clone + Serialize>(api: &Api<K>, name: &str, object:
     object.meta_mut().managed_fields = None;
     let state = serde_saphyr::to_string(&object).unwrap_or_else(|error| error.to_string());
     let client = api.clone().into_client();
-    let events = object.namespace().map_or_else(|| Api::all(client.clone()), |namespace| Api::<Event>::namespaced(client.clone(), &namespace));
+    let events =
+        object.namespace().map_or_else(|| Api::all(client.clone()), |namespace| Api::<Event>::namespaced(client.clone(), &namespace));
     let about = ListParams::default().fields(&format!("involvedObject.name={name}"));
     let events = match events.list(&about).await {
         Err(error) => format!("they cannot be read: {error}"),

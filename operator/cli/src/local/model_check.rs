@@ -47,6 +47,7 @@ pub fn check(config: &TrainerConfig) -> Result<ModelCheck, Problem> {
         family: source.config().family.model_type().to_owned(),
         parameters: parameters::count(source.config(), &config.method).map_err(unfit)?,
         adapted_modules,
-        memory: memory::estimate(source.config(), source.stored_bytes(), config, processor::bf16(config.parallelism.device)).map_err(unfit)?,
+        memory: memory::estimate(source.config(), source.stored_bytes(), config, processor::bf16(config.parallelism.device))
+            .map_err(unfit)?,
     })
 }

@@ -42,8 +42,12 @@ pub fn read(text: &str) -> Option<Said> {
     let count = |name: &str| number(name).filter(|value| (0.0..9e15).contains(value)).map(|value| value as u64);
     let total_steps = count(metric::TOTAL_STEPS.name).filter(|total| *total > 0)?;
     let step = count(metric::STEP.name)?;
-    // Gauges that nothing was measured for yet stand at zero.
-    let measured = |name: &str| number(name).filter(|_| step > 0);
+    // Until its ranks have met, an attempt's step says nothing.
+    if number(metric::STARTED.name) == Some(0.0) {
+        return None;
+    }
+    // What was not measured yet is no number.
+    let measured = |name: &str| number(name).filter(|value| step > 0 && value.is_finite());
     Some(Said {
         step,
         total_steps,
@@ -100,7 +104,7 @@ temper_gradient_norm{rank="0"} NaN
         let said = read(TEXT).expect("a trainer's");
         assert_eq!((said.step, said.total_steps, said.training_loss, said.validation_loss), (3, 60, Some(1.5), None));
         assert_eq!((said.gpu_memory_bytes, said.in_place_restarts, said.checkpoint_step), (None, 2, Some(2)));
-        assert!(said.gradient_norm.is_some_and(f64::is_nan), "a norm that is not finite is news, not absence");
+        assert_eq!(said.gradient_norm, None);
     }
 
     #[test]
@@ -109,6 +113,7 @@ temper_gradient_norm{rank="0"} NaN
         assert_eq!(read("temper_training_step 0\ntemper_training_total_steps 0\n"), None);
         let first = read("temper_training_step 0\ntemper_training_total_steps 10\ntemper_training_loss 0\n").expect("begun");
         assert_eq!(first, Said { total_steps: 10, ..Said::default() });
+        assert_eq!(read("temper_training_step 4\ntemper_training_total_steps 10\ntemper_training_started_timestamp_seconds 0\n"), None);
         assert_eq!(value("temper_x_total 1\ntemper_x 2\n", "temper_x"), Some(2.0));
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::clock::Moment;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 /// Shut for good.
 const SHUT: u64 = 0;

@@ -14,7 +14,8 @@ const FILES: [(&str, &[&str]); 3] = [
     ("rbac.yaml", &["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"]),
     ("operator.yaml", &["Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy"]),
 ];
-const MONITORING: [(&str, &[&str]); 2] = [("monitors.yaml", &["ServiceMonitor", "PodMonitor", "PrometheusRule"]), ("dashboards.yaml", &["ConfigMap"])];
+const MONITORING: [(&str, &[&str]); 2] =
+    [("monitors.yaml", &["ServiceMonitor", "PodMonitor", "PrometheusRule"]), ("dashboards.yaml", &["ConfigMap"])];
 
 pub(super) fn files(helm: &Helm) -> anyhow::Result<Vec<File>> {
     let helm = helm.clone().release("temper", NAMESPACE);

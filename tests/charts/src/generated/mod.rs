@@ -25,7 +25,8 @@ impl File {
 }
 
 /// Folders in which every file is generated: one that nothing makes any more is stale.
-pub const FOLDERS: [&str; 4] = ["charts/temper/files/crds", "charts/temper/files/dashboards", "deploy/kustomize", "deploy/kustomize/monitoring"];
+pub const FOLDERS: [&str; 4] =
+    ["charts/temper/files/crds", "charts/temper/files/dashboards", "deploy/kustomize", "deploy/kustomize/monitoring"];
 
 /// The files that are made from sources: the CRDs' copies, the dashboards, the chart's README, Argo CD's settings.
 ///

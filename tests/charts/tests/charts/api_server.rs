@@ -49,7 +49,8 @@ async fn a_real_api_server_takes_the_chart_in_every_mode_and_lets_its_pods_in() 
             let name = &values["serviceAccount"]["name"];
             namespace.create_object::<ServiceAccount>(json!({ "metadata": { "name": name } })).await;
         }
-        let manifests = helm().release("temper", namespace.name()).template(&values).unwrap_or_else(|error| panic!("{}: {error}", mode.name));
+        let manifests =
+            helm().release("temper", namespace.name()).template(&values).unwrap_or_else(|error| panic!("{}: {error}", mode.name));
         for manifest in manifests.iter().filter(|manifest| manifest.text("/apiVersion") != UNKNOWN) {
             apply(&client, manifest).await;
         }
@@ -89,7 +90,8 @@ async fn kubectl_installs_what_is_under_deploy_and_finds_nothing_to_change_the_s
 async fn kubectl_applies_the_samples_where_pods_must_be_restricted() {
     let namespace = Namespace::create("samples").await;
     let folder = "deploy/samples/cluster";
-    let said = kubectl(&admin(), &["apply", "-n", namespace.name(), "--validate=strict", "-f", folder, "-f", "deploy/samples/modelversion.yaml"]);
+    let said =
+        kubectl(&admin(), &["apply", "-n", namespace.name(), "--validate=strict", "-f", folder, "-f", "deploy/samples/modelversion.yaml"]);
     for made in ["persistentvolumeclaim/runs created", "pod/loader created", "finetunejob.temper.dev/listings created"] {
         assert!(said.contains(made), "no `{made}` in {said}");
     }
@@ -116,6 +118,10 @@ async fn the_default_roles_get_tempers_verbs() {
     }
     let view = roles.get("view").await.expect("it is there");
     let rules = serde_json::to_value(&view.rules).expect("plain data");
-    let writes = rules.as_array().into_iter().flatten().any(|rule| rule["apiGroups"] == json!(["temper.dev"]) && rule["verbs"].to_string().contains("create"));
+    let writes = rules
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|rule| rule["apiGroups"] == json!(["temper.dev"]) && rule["verbs"].to_string().contains("create"));
     assert!(!writes, "{}: {rules}", view.name_any());
 }

@@ -11,7 +11,8 @@ fn arguments(values: &Value) -> OperatorArgs {
     let manifests = render(values);
     let name = if values["fullnameOverride"].is_string() { "tuning-operator" } else { "temper-operator" };
     let container = one(&manifests, "Deployment", name).at("/spec/template/spec/containers/0").clone();
-    let expanded = |argument: &Value| argument.as_str().expect("text").replace("$(POD_NAME)", "pod-1").replace("$(POD_NAMESPACE)", "temper-system");
+    let expanded =
+        |argument: &Value| argument.as_str().expect("text").replace("$(POD_NAME)", "pod-1").replace("$(POD_NAMESPACE)", "temper-system");
     let texts: Vec<String> = container["args"].as_array().expect("arguments").iter().map(expanded).collect();
     let env: Vec<&str> = container["env"].as_array().expect("variables").iter().filter_map(|variable| variable["name"].as_str()).collect();
     assert!(env.contains(&"POD_NAME") && env.contains(&"POD_NAMESPACE"), "{env:?}");
@@ -54,7 +55,8 @@ fn values_reach_the_operator() {
 #[test]
 fn the_charts_defaults_are_the_operators() {
     let chart = arguments(&json!({}));
-    let own = OperatorArgs::try_parse_from(["temper-operator", "--trainer-image", &chart.jobs.trainer_image]).expect("only the image is required");
+    let own = OperatorArgs::try_parse_from(["temper-operator", "--trainer-image", &chart.jobs.trainer_image])
+        .expect("only the image is required");
     assert_eq!((&chart.jobs, &chart.observability), (&own.jobs, &own.observability));
     assert_eq!((chart.cluster.concurrency, chart.election.timing()), (own.cluster.concurrency, own.election.timing()));
     assert_eq!(chart.election.lease_name, own.election.lease_name);

@@ -40,7 +40,8 @@ fn every_query_names_metrics_that_are_exported() {
 
 #[test]
 fn every_metric_of_ours_is_on_a_dashboard() {
-    let shown: BTreeSet<String> = dashboards::queries().iter().flat_map(|query| named(query)).map(|name| name.trim_end_matches("_bucket").to_owned()).collect();
+    let shown: BTreeSet<String> =
+        dashboards::queries().iter().flat_map(|query| named(query)).map(|name| name.trim_end_matches("_bucket").to_owned()).collect();
     let ours = metric::ALL.iter().map(|metric| metric.name).chain(table::OURS.iter().map(|row| row.name));
     let missing: Vec<&str> = ours.filter(|name| !shown.contains(*name)).collect();
     assert_eq!(missing, [""; 0]);

@@ -13,7 +13,8 @@ fn health(object: &Value) -> (String, String) {
     let options = Options::new().serialize_none_to_null(false).serialize_unit_to_null(false).set_array_metatable(false);
     lua.globals().set("obj", lua.to_value_with(object, options).expect("plain data")).expect("a table takes it");
     let script = repository::read("deploy/argocd/health.lua").expect("the check");
-    let answer: Value = lua.from_value(lua.load(script).eval().unwrap_or_else(|error| panic!("{error}\nfor {object}"))).expect("a table of texts");
+    let answer: Value =
+        lua.from_value(lua.load(script).eval().unwrap_or_else(|error| panic!("{error}\nfor {object}"))).expect("a table of texts");
     let text = |field: &str| answer[field].as_str().unwrap_or_else(|| panic!("{field} of {answer} for {object}")).to_owned();
     (text("status"), text("message"))
 }

@@ -15,5 +15,5 @@ mod prometheus;
 mod rbac;
 mod rendered;
 mod samples;
-mod scraped;
 mod schema;
+mod scraped;

@@ -28,12 +28,14 @@ impl Cluster {
             let policy: NetworkPolicy = serde_json::from_value(manifest.0.clone()).expect("a NetworkPolicy");
             network = network.policy(policy);
         }
-        let mut ends = BTreeMap::from([(API_SERVER, End::Outside([10, 96, 0, 1].into())), ("the internet", End::Outside([192, 0, 2, 1].into()))]);
+        let mut ends =
+            BTreeMap::from([(API_SERVER, End::Outside([10, 96, 0, 1].into())), ("the internet", End::Outside([192, 0, 2, 1].into()))]);
         let pod = |namespace: &str, name: &str, labels: Labels, port: Option<(&str, u16)>| {
             let named_ports = port.map(|(name, number)| (name.to_owned(), Port::tcp(number))).into_iter().collect();
             End::Pod(Pod { namespace: namespace.to_owned(), name: name.to_owned(), labels, named_ports, address: None })
         };
-        let labels = |pairs: &[(&str, &str)]| pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Labels>();
+        let labels =
+            |pairs: &[(&str, &str)]| pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Labels>();
         let operator = serde_json::from_value(deployment(&manifests).at("/spec/template/metadata/labels").clone()).expect("labels");
         ends.insert("operator", pod("temper-system", "operator", operator, Some(("http", 8080))));
         ends.insert("its neighbour", pod("temper-system", "neighbour", labels(&[("app", "web")]), None));
@@ -73,7 +75,8 @@ fn job() -> Vec<Object> {
     job.metadata.uid = Some("0b5e7ac4-5a0d-4f7e-9a34-6f2a7c1d9e55".to_owned());
     let owner = Owner::of(&job).expect("the API server has filled in the metadata");
     let validated = validate(&job, Capabilities::CLUSTER).unwrap_or_else(|problems| panic!("{problems:#?}"));
-    let settings = Settings { operator_namespace: Some("temper-system".to_owned()), run_volume_size: "1Gi".to_owned(), ..Settings::default() };
+    let settings =
+        Settings { operator_namespace: Some("temper-system".to_owned()), run_volume_size: "1Gi".to_owned(), ..Settings::default() };
     temper_objects::trainers(&validated, &owner, &settings, 0, 1, 2, 3)
 }
 

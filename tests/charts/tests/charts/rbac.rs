@@ -62,7 +62,10 @@ fn only_its_own_lease_can_be_changed() {
     assert_eq!(role.namespace(), "temper-system");
     let rules = role.at("/rules").as_array().expect("rules");
     for rule in rules {
-        assert_eq!((texts(&rule["apiGroups"]), texts(&rule["resources"])), (vec!["coordination.k8s.io".to_owned()], vec!["leases".to_owned()]));
+        assert_eq!(
+            (texts(&rule["apiGroups"]), texts(&rule["resources"])),
+            (vec!["coordination.k8s.io".to_owned()], vec!["leases".to_owned()])
+        );
         let named = texts(&rule["resourceNames"]);
         assert!(named == ["temper-operator"] || texts(&rule["verbs"]) == ["create"], "{rule}");
     }
@@ -72,8 +75,16 @@ fn only_its_own_lease_can_be_changed() {
 #[test]
 fn no_role_goes_too_far_in_any_mode() {
     const NEVER: [&str; 10] = [
-        "secrets", "pods/exec", "pods/log", "pods/attach", "pods/portforward", "serviceaccounts", "serviceaccounts/token", "roles",
-        "clusterroles", "nodes/proxy",
+        "secrets",
+        "pods/exec",
+        "pods/log",
+        "pods/attach",
+        "pods/portforward",
+        "serviceaccounts",
+        "serviceaccounts/token",
+        "roles",
+        "clusterroles",
+        "nodes/proxy",
     ];
     let mut roles = 0;
     for mode in all() {
@@ -102,7 +113,12 @@ fn every_binding_binds_a_role_that_is_there_to_the_operators_account() {
         for binding in manifests.iter().filter(|manifest| manifest.kind().ends_with("RoleBinding")) {
             let role = one(&manifests, binding.text("/roleRef/kind"), binding.text("/roleRef/name"));
             assert_eq!(role.namespace(), binding.namespace(), "{}", mode.name);
-            assert_eq!(binding.at("/subjects"), &json!([{ "kind": "ServiceAccount", "name": account, "namespace": namespace }]), "{}", mode.name);
+            assert_eq!(
+                binding.at("/subjects"),
+                &json!([{ "kind": "ServiceAccount", "name": account, "namespace": namespace }]),
+                "{}",
+                mode.name
+            );
         }
     }
 }

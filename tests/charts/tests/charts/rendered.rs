@@ -45,11 +45,13 @@ fn what_is_turned_off_is_not_made() {
 fn one_namespace_means_nothing_of_the_cluster_but_crds() {
     for namespaced in all().into_iter().filter(|mode| mode.values.get("watchNamespace").is_some()) {
         let manifests = render(&namespaced.values);
-        let of_the_cluster: Vec<&str> = manifests.iter().map(|manifest| manifest.kind()).filter(|kind| kind.starts_with("Cluster")).collect();
+        let of_the_cluster: Vec<&str> =
+            manifests.iter().map(|manifest| manifest.kind()).filter(|kind| kind.starts_with("Cluster")).collect();
         assert_eq!(of_the_cluster, [""; 0], "{}", namespaced.name);
         let namespaces: BTreeSet<&str> = manifests.iter().map(|manifest| manifest.namespace()).collect();
         assert_eq!(namespaces, BTreeSet::from(["", "team-a", "temper-system"]));
-        let without: BTreeSet<&str> = manifests.iter().filter(|manifest| manifest.namespace().is_empty()).map(|manifest| manifest.kind()).collect();
+        let without: BTreeSet<&str> =
+            manifests.iter().filter(|manifest| manifest.namespace().is_empty()).map(|manifest| manifest.kind()).collect();
         assert_eq!(without, BTreeSet::from(["CustomResourceDefinition"]));
     }
 }
@@ -88,7 +90,8 @@ fn every_object_says_what_it_belongs_to() {
 #[test]
 fn selectors_are_stable_and_select_the_pods() {
     let plain = one(&render(&json!({})), "Deployment", "temper-operator").at("/spec/selector").clone();
-    let changed = json!({ "commonLabels": { "a": "b", "app.kubernetes.io/component": "x" }, "podLabels": { "app.kubernetes.io/name": "x" } });
+    let changed =
+        json!({ "commonLabels": { "a": "b", "app.kubernetes.io/component": "x" }, "podLabels": { "app.kubernetes.io/name": "x" } });
     let manifests = render(&changed);
     let deployment = one(&manifests, "Deployment", "temper-operator");
     assert_eq!(deployment.at("/spec/selector"), &plain);

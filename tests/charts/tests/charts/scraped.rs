@@ -79,7 +79,8 @@ async fn prometheus_loads_the_rules_and_scrapes_an_operator_with_the_charts_righ
     .await;
     wait::eventually(wait::PATIENCE, "every rule is evaluated", async || {
         let data = prometheus.ask("/api/v1/rules").await?;
-        let rules: Vec<&Value> = data["groups"].as_array().into_iter().flatten().flat_map(|group| group["rules"].as_array().into_iter().flatten()).collect();
+        let rules: Vec<&Value> =
+            data["groups"].as_array().into_iter().flatten().flat_map(|group| group["rules"].as_array().into_iter().flatten()).collect();
         let ill: Vec<&&Value> = rules.iter().filter(|rule| rule["health"] != "ok").collect();
         if rules.len() > 10 && ill.is_empty() { Ok(()) } else { Err(format!("{} rules, of which not well: {ill:?}", rules.len())) }
     })

@@ -68,8 +68,13 @@ impl ControlPlane {
     pub fn start() -> Self {
         let folder = LastingFolder::new("temper-control-plane-");
         let endpoint = loopback::port(loopback::address());
-        let access =
-            Arc::new(Access { endpoint, url: format!("https://{endpoint}"), authority: Authority::new(), files: AtomicU32::new(0), folder });
+        let access = Arc::new(Access {
+            endpoint,
+            url: format!("https://{endpoint}"),
+            authority: Authority::new(),
+            files: AtomicU32::new(0),
+            folder,
+        });
         let admin = {
             let access = Arc::clone(&access);
             move || access.client(&access.url, &Credentials::admin())

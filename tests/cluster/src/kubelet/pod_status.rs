@@ -96,11 +96,7 @@ fn container_status(container: &Container, state: &Value, ready: bool) -> Value 
 
 /// The conditions that follow the containers.
 fn conditions(ready: &str, now: Timestamp) -> Vec<Value> {
-    vec![
-        condition("Initialized", "True", None, now),
-        condition("ContainersReady", ready, None, now),
-        condition("Ready", ready, None, now),
-    ]
+    vec![condition("Initialized", "True", None, now), condition("ContainersReady", ready, None, now), condition("Ready", ready, None, now)]
 }
 
 fn condition(kind: &str, status: &str, why: Option<(&str, &str)>, now: Timestamp) -> Value {

@@ -41,7 +41,7 @@ async fn kubectl_shows_what_a_job_is_doing() {
     let status = json!({ "status": {
         "conditions": [{ "type": "Ready", "status": "False", "reason": "Training", "message": "step 7 of 90",
             "lastTransitionTime": "2026-01-01T00:00:00Z" }],
-        "trainerStatus": { "step": 7, "totalSteps": 90 },
+        "trainerStatus": { "step": 7, "totalSteps": 90, "progressPercentage": 7 },
         "restarts": 1,
     } });
     let patch = status.to_string();

@@ -80,7 +80,8 @@ async fn pods_of_both_nodes_share_volumes_know_each_other_by_name_and_reach_the_
     let serve = ["proxy", "--address=0.0.0.0", "--accept-hosts=.*", "--port=8001"];
     namespace.create_object::<Pod>(kubectl_pod("server", first, &serve)).await;
     let pods = namespace.api::<Pod>();
-    wait::until(&pods, "server", "running", |pod| pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running"))).await;
+    wait::until(&pods, "server", "running", |pod| pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running")))
+        .await;
 
     let by_api = [&["--kubeconfig=/tools/kubeconfig"], list.as_slice()].concat();
     namespace.create_object::<Pod>(kubectl_pod("by-api", second, &by_api)).await;

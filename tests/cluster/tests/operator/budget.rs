@@ -2,8 +2,8 @@
 
 use crate::world::{World, metrics};
 use serde_json::json;
-use temper_cluster_tests::{ControlPlane, wait};
 use temper_cluster_tests::control_plane::AuditedRequest;
+use temper_cluster_tests::{ControlPlane, wait};
 
 /// The most writes of a life, events and live metrics apart.
 const MOST_WRITES: usize = 14;

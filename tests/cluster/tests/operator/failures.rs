@@ -53,7 +53,8 @@ async fn each_cause_has_its_consequence() {
         let job = world.state(name, "Training").await;
         let status = job.status.as_ref().expect("it has one");
         assert_eq!(status.restarts, restarts, "{name}");
-        let entry = status.attempts.iter().find(|entry| entry.finished_at.is_some() && entry.end != Some(AttemptEnd::Succeeded)).expect("listed");
+        let entry =
+            status.attempts.iter().find(|entry| entry.finished_at.is_some() && entry.end != Some(AttemptEnd::Succeeded)).expect("listed");
         assert_eq!(entry.end, Some(how), "{name}");
     }
 }

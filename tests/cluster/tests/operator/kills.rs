@@ -1,8 +1,8 @@
 //! The operator is killed just before and just after each of its writes over a whole job's life: the end is the same.
 
 use crate::world::{World, condition};
-use kube::api::{Api, ListParams};
 use kube::ResourceExt;
+use kube::api::{Api, ListParams};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;

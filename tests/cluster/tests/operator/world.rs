@@ -73,7 +73,12 @@ impl World {
     }
 
     /// A world with a script of its own and so many nodes.
-    pub(crate) async fn with(purpose: &str, page: MetricsPage, script: impl Fn(&Pod) -> Play + Send + Sync + 'static, nodes: usize) -> Self {
+    pub(crate) async fn with(
+        purpose: &str,
+        page: MetricsPage,
+        script: impl Fn(&Pod) -> Play + Send + Sync + 'static,
+        nodes: usize,
+    ) -> Self {
         Self::start(purpose, page, script, nodes, None).await
     }
 

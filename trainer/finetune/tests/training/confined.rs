@@ -70,7 +70,7 @@ fn what_a_job_writes_can_be_read_by_the_volumes_group() {
         assert_eq!(Running::start(command).finish().code(), 0);
     }
     for folder in [&job.config.run_folder, &job.config.output_folder] {
-        assert_eq!(unreadable_for_the_group(folder), [String::new(); 0]);
+        assert_eq!(unreadable_for_the_group(folder), Vec::<String>::new());
     }
 }
 

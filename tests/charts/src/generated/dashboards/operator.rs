@@ -43,7 +43,12 @@ pub(super) fn dashboard() -> Dashboard {
                 panels: vec![
                     Panel::stat("Replicas", "short", "That answer.", format!("count({})", all(BUILD_INFO))),
                     Panel::stat("Leaders", "short", "One is right.", format!("sum({})", all(LEADER))),
-                    Panel::stat("Not ready", "short", "Conditions of readiness that are not met.", format!("count({} == 0) or vector(0)", all(READY))),
+                    Panel::stat(
+                        "Not ready",
+                        "short",
+                        "Conditions of readiness that are not met.",
+                        format!("count({} == 0) or vector(0)", all(READY)),
+                    ),
                     Panel::stat("Missing CRDs", "short", "Zero is right.", format!("count({}) or vector(0)", all(MISSING_CRDS))),
                     Panel::stat("Jobs", "short", "FineTuneJobs that the leader knows.", format!("sum({})", all(FINETUNEJOBS))),
                 ],
@@ -52,10 +57,12 @@ pub(super) fn dashboard() -> Dashboard {
                 title: "Jobs",
                 height: 9,
                 panels: vec![
-                    Panel::curves("Jobs by state", "short", "By the reason of their condition Ready.", vec![(
-                        format!("sum by (reason) ({})", all(FINETUNEJOBS)),
-                        "{{reason}}",
-                    )]),
+                    Panel::curves(
+                        "Jobs by state",
+                        "short",
+                        "By the reason of their condition Ready.",
+                        vec![(format!("sum by (reason) ({})", all(FINETUNEJOBS)), "{{reason}}")],
+                    ),
                     Panel::curves("Scrapes of trainers", "ops", "By outcome.", vec![(rate(SCRAPES, "outcome"), "{{outcome}}")]),
                 ],
             },
@@ -64,26 +71,51 @@ pub(super) fn dashboard() -> Dashboard {
                 height: 8,
                 panels: vec![
                     Panel::curves("Reconciles", "ops", "By outcome.", vec![(rate(RECONCILES, "outcome"), "{{outcome}}")]),
-                    Panel::curves("Duration", "s", "Median and 99th percentile.", vec![
-                        (quantile(RECONCILE_DURATION, "0.5", "kind"), "{{kind}} p50"),
-                        (quantile(RECONCILE_DURATION, "0.99", "kind"), "{{kind}} p99"),
-                    ]),
-                    Panel::curves("Queue", "short", "What waits and what runs.", vec![
-                        (format!("sum by (kind) ({})", all(QUEUE_DEPTH)), "{{kind}} waiting"),
-                        (format!("sum({})", all(RECONCILES_RUNNING)), "running"),
-                    ]),
+                    Panel::curves(
+                        "Duration",
+                        "s",
+                        "Median and 99th percentile.",
+                        vec![
+                            (quantile(RECONCILE_DURATION, "0.5", "kind"), "{{kind}} p50"),
+                            (quantile(RECONCILE_DURATION, "0.99", "kind"), "{{kind}} p99"),
+                        ],
+                    ),
+                    Panel::curves(
+                        "Queue",
+                        "short",
+                        "What waits and what runs.",
+                        vec![
+                            (format!("sum by (kind) ({})", all(QUEUE_DEPTH)), "{{kind}} waiting"),
+                            (format!("sum({})", all(RECONCILES_RUNNING)), "running"),
+                        ],
+                    ),
                 ],
             },
             Row {
                 title: "API server",
                 height: 8,
                 panels: vec![
-                    Panel::curves("Requests", "ops", "By verb and resource.", vec![(rate(API_REQUESTS, "verb, resource"), "{{verb}} {{resource}}")]),
-                    Panel::curves("Requests refused or unanswered", "ops", "By outcome.", vec![(
-                        format!("sum by (outcome) (rate({}{{{CHOSEN}, outcome!~\"2..\"}}{RATE}))", API_REQUESTS.name),
-                        "{{outcome}}",
-                    )]),
-                    Panel::curves("Latency", "s", "99th percentile by verb.", vec![(quantile(API_REQUEST_DURATION, "0.99", "verb"), "{{verb}}")]),
+                    Panel::curves(
+                        "Requests",
+                        "ops",
+                        "By verb and resource.",
+                        vec![(rate(API_REQUESTS, "verb, resource"), "{{verb}} {{resource}}")],
+                    ),
+                    Panel::curves(
+                        "Requests refused or unanswered",
+                        "ops",
+                        "By outcome.",
+                        vec![(
+                            format!("sum by (outcome) (rate({}{{{CHOSEN}, outcome!~\"2..\"}}{RATE}))", API_REQUESTS.name),
+                            "{{outcome}}",
+                        )],
+                    ),
+                    Panel::curves(
+                        "Latency",
+                        "s",
+                        "99th percentile by verb.",
+                        vec![(quantile(API_REQUEST_DURATION, "0.99", "verb"), "{{verb}}")],
+                    ),
                 ],
             },
             Row {
@@ -91,10 +123,12 @@ pub(super) fn dashboard() -> Dashboard {
                 height: 8,
                 panels: vec![
                     Panel::curves("Memory", "bytes", "Resident.", vec![(process("process_resident_memory_bytes"), "{{pod}}")]),
-                    Panel::curves("CPU", "percentunit", "Of one core.", vec![(
-                        format!("rate(process_cpu_seconds_total{RATE}) and on (namespace, pod) {}", all(BUILD_INFO)),
-                        "{{pod}}",
-                    )]),
+                    Panel::curves(
+                        "CPU",
+                        "percentunit",
+                        "Of one core.",
+                        vec![(format!("rate(process_cpu_seconds_total{RATE}) and on (namespace, pod) {}", all(BUILD_INFO)), "{{pod}}")],
+                    ),
                     Panel::curves("Leader", "short", "1 while a replica leads.", vec![(all(LEADER), "{{pod}}")]),
                 ],
             },

@@ -55,7 +55,12 @@ pub(super) fn dashboard() -> Dashboard {
                 title: "Progress",
                 height: 5,
                 panels: vec![
-                    Panel::stat("Progress", "percentunit", "Steps done of those planned.", format!("{} / {}", of_job(STEP), of_job(TOTAL_STEPS))),
+                    Panel::stat(
+                        "Progress",
+                        "percentunit",
+                        "Steps done of those planned.",
+                        format!("{} / {}", of_job(STEP), of_job(TOTAL_STEPS)),
+                    ),
                     Panel::stat("Remaining", "s", "At the speed of the last 15 minutes.", remaining),
                     Panel::stat("Epoch", "short", "Passes over the data so far.", of_job(EPOCH)),
                     Panel::stat("Attempt", "short", "Number of the attempt, from 0.", of_job(ATTEMPT)),
@@ -115,7 +120,12 @@ pub(super) fn dashboard() -> Dashboard {
                 title: "Memory",
                 height: 8,
                 panels: vec![
-                    Panel::curves("GPU memory", "bytes", "In use by each rank.", vec![(format!("{} > 0", of_ranks(GPU_MEMORY)), RANK_LEGEND)]),
+                    Panel::curves(
+                        "GPU memory",
+                        "bytes",
+                        "In use by each rank.",
+                        vec![(format!("{} > 0", of_ranks(GPU_MEMORY)), RANK_LEGEND)],
+                    ),
                     Panel::curves("Resident memory", "bytes", "Of each rank's process.", vec![(of_ranks(RESIDENT_MEMORY), RANK_LEGEND)]),
                 ],
             },

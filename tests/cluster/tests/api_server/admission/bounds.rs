@@ -100,9 +100,9 @@ async fn keeps_each(file: &str, definition: Value, least: usize) {
     for breach in &found {
         let object = with(&valid, &breach.pointer, breach.value.clone());
         let refused = subject.try_create(&object).await;
-        let told = refused.as_ref().is_err_and(|refusal| {
-            refusal.causes.iter().any(|(field, message)| *field == breach.field && message.contains(breach.wanted))
-        });
+        let told = refused
+            .as_ref()
+            .is_err_and(|refusal| refusal.causes.iter().any(|(field, message)| *field == breach.field && message.contains(breach.wanted)));
         if !told {
             kept.push(format!("{}: not {:?} but {refused:?}", breach.field, breach.wanted));
         }
