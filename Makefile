@@ -59,11 +59,11 @@ test-cluster: setup ## Run the tests of real nodes: two kubelets, our images, th
 
 .PHONY: test-api-server
 test-api-server: build setup-kubernetes ## Test the operator beside a real API server and controller-manager.
-	cargo test --release --locked -p temper-cluster-tests
+	cargo test --release --locked -p temper-cluster-tests --test api_server --test operator
 
 .PHONY: test-charts
 test-charts: build setup-kubernetes setup-charts ## Test the chart: rendered in every mode, linted, applied, its rules loaded.
-	cargo test --release --locked -p temper-chart-tests
+	cargo test --release --locked -p temper-chart-tests --test charts
 
 .PHONY: fmt
 fmt: ## Format the code.

@@ -21,7 +21,7 @@ stage "build"
 cargo build --release --locked --workspace --bins
 
 stage "tests"
-cargo test --release --locked --workspace --exclude temper-cluster-tests --exclude temper-chart-tests
+cargo test --release --locked --workspace
 
 stage "quickstart"
 TEMPER_HOME=$(mktemp -d)
