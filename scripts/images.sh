@@ -35,7 +35,7 @@ sources() {
   mapfile -t folders < <(cargo tree --locked --edges normal,build --prefix none "${packages[@]/#/--package=}" |
     sed -nE "s|^.* \($PWD/([^)]*)\).*|\1|p" | sort -u)
   [ ${#folders[@]} -gt 0 ] || stop "cargo tree names no package of ours among those of ${packages[*]}; run it to see why"
-  git ls-files --cached --others --exclude-standard -- "${folders[@]}" Cargo.toml Cargo.lock scripts/mirror.sh ':(exclude)*/tests/*' | sort -u
+  git ls-files --cached --others --exclude-standard -- "${folders[@]}" Cargo.toml Cargo.lock scripts/mirror.sh scripts/images.sh ':(exclude)*/tests/*' | sort -u
 }
 
 # digest FILE...: of names and contents; a file that is listed but deleted counts by its name
@@ -58,7 +58,7 @@ build() {
 # keep NAME KEY: the archive just built under its key, and a name that does not change
 keep() {
   mv "$OUT/$1.part" "$OUT/$1-$2.tar"
-  find "$OUT" -maxdepth 1 -name "$1-*.tar" -printf '%T@ %p\n' | sort -rn | tail -n +$((KEPT + 1)) | cut -d' ' -f2- | xargs -r rm --
+  find "$OUT" -maxdepth 1 -name "$1-????????????.tar" -printf '%T@ %p\n' | sort -rn | tail -n +$((KEPT + 1)) | cut -d' ' -f2- | xargs -r rm --
 }
 
 # fresh NAME KEY: whether the archive with this key is there
