@@ -1,6 +1,6 @@
 //! What a kubelet does next about a pod: a pure decision, taken anew at every change.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::play::{End, Play, Start};
@@ -28,7 +28,7 @@ pub(super) enum Step {
 
 /// Decides. `ordered` is how the test ends the pod, `lost` whether its node is silent.
 pub(super) fn next(pod: &Pod, play: &Play, ordered: Option<&End>, lost: bool, now: Timestamp) -> Step {
-    let deletion = pod.metadata.deletion_timestamp.as_ref().map(|time| time.0);
+    let deletion = pod.metadata.deletion_timestamp.as_ref();
     if node_name(pod).is_none() {
         return unbound(pod, play, deletion.is_some());
     }
@@ -42,12 +42,14 @@ pub(super) fn next(pod: &Pod, play: &Play, ordered: Option<&End>, lost: bool, no
     if let Some(end) = ordered {
         return Step::ReportEnded(end.clone());
     }
-    if let Some(grace_ends) = deletion {
-        // The deletion time is when the grace period ends. A container that never started needs none.
+    if let Some(deletion) = deletion {
+        // The deletion time is when the grace period ends, cut to whole seconds.
+        let grace_ends = deletion.0 + SignedDuration::from_secs(1);
+        let has_grace = phase == "Running" && pod.metadata.deletion_grace_period_seconds != Some(0);
         return match &play.stopped {
-            _ if phase != "Running" || now >= grace_ends => Step::ReportEnded(End::Signal(9)),
-            Some(end) => Step::ReportEnded(end.clone()),
-            None => Step::WaitUntil(grace_ends),
+            Some(end) if has_grace => Step::ReportEnded(end.clone()),
+            None if has_grace && now < grace_ends => Step::WaitUntil(grace_ends),
+            _ => Step::ReportEnded(End::Signal(9)),
         };
     }
     match (&play.start, &play.then) {
@@ -125,6 +127,7 @@ mod tests {
     fn a_stopped_pod_has_its_grace_period_unless_it_never_ran() {
         let now = Timestamp::UNIX_EPOCH;
         let later = now + SignedDuration::from_secs(30);
+        let ends = later + SignedDuration::from_secs(1);
         let deleted = |phase: &str| {
             let mut value = bound(phase);
             value["metadata"]["deletionTimestamp"] = json!(later);
@@ -132,10 +135,13 @@ mod tests {
         };
         let stubborn = Play::runs().ignoring_stop();
         assert_eq!(next(&deleted("Running"), &Play::runs(), None, false, now), Step::ReportEnded(End::exit(143, "")));
-        assert_eq!(next(&deleted("Running"), &stubborn, None, false, now), Step::WaitUntil(later));
-        assert_eq!(next(&deleted("Running"), &stubborn, None, false, later), Step::ReportEnded(End::Signal(9)));
+        assert_eq!(next(&deleted("Running"), &stubborn, None, false, now), Step::WaitUntil(ends));
+        assert_eq!(next(&deleted("Running"), &stubborn, None, false, ends), Step::ReportEnded(End::Signal(9)));
         assert_eq!(next(&deleted("Pending"), &stubborn, None, false, now), Step::ReportEnded(End::Signal(9)));
-        assert_eq!(next(&deleted("Running"), &Play::runs(), None, true, later), Step::Wait, "a lost node answers nothing");
+        let mut at_once = deleted("Running");
+        at_once.metadata.deletion_grace_period_seconds = Some(0);
+        assert_eq!(next(&at_once, &Play::runs(), None, false, now), Step::ReportEnded(End::Signal(9)));
+        assert_eq!(next(&deleted("Running"), &Play::runs(), None, true, ends), Step::Wait, "a lost node answers nothing");
     }
 
     #[test]
