@@ -8,7 +8,6 @@ use crate::checkpoint::TrainingState;
 use crate::failure::{Failure, Result};
 use prometheus::core::Collector;
 use prometheus::{Counter, Encoder, Gauge, Histogram, HistogramOpts, Opts, Registry, TextEncoder};
-use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tch::Device;
@@ -48,12 +47,12 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// Registers everything, labelled with the job and the rank. What only a step or an evaluation can tell is NaN until there has been one.
     pub(crate) fn new(job_name: &str, rank: usize, attempt: u64, restarts: u64, device: Device) -> Result<Self> {
-        let labels = HashMap::from([("job_name".to_owned(), job_name.to_owned()), ("rank".to_owned(), rank.to_string())]);
-        let registry = Registry::new_custom(None, Some(labels)).map_err(unexpected)?;
-        let gauge = |of: Metric, value: f64| register(&registry, Gauge::new(of.name, of.help)).inspect(|gauge| gauge.set(value));
-        let counter = |of: Metric| register(&registry, Counter::new(of.name, of.help));
-        let step_duration =
-            HistogramOpts::from(Opts::new(metric::STEP_DURATION.name, metric::STEP_DURATION.help)).buckets(STEP_BUCKETS.into());
+        let registry = Registry::new();
+        // The labels are each metric's own: a registry appends its own in the order of a hash map, another at each start.
+        let opts = |of: Metric| Opts::new(of.name, of.help).const_label("job_name", job_name).const_label("rank", rank.to_string());
+        let gauge = |of: Metric, value: f64| register(&registry, Gauge::with_opts(opts(of))).inspect(|gauge| gauge.set(value));
+        let counter = |of: Metric| register(&registry, Counter::with_opts(opts(of)));
+        let step_duration = HistogramOpts::from(opts(metric::STEP_DURATION)).buckets(STEP_BUCKETS.into());
         gauge(metric::ATTEMPT, attempt as f64)?;
         gauge(metric::RESTARTS, restarts as f64)?;
         Ok(Self {
