@@ -31,8 +31,6 @@ commit() {
   buildah add --quiet "$container" "$scratch/root.tar" / >/dev/null
   [ $# -eq 0 ] || buildah config "$@" "$container"
   buildah commit --quiet --rm --format docker --identity-label=false --timestamp 0 "$container" "$name" >/dev/null
-  # Those of other keys are of no use any more, and large.
-  buildah images --format '{{.Name}}:{{.Tag}}' | { grep "^${name%:*}:" || :; } | { grep -vxF "$name" || :; } | xargs -r buildah rmi >/dev/null
 }
 
 case $part in
@@ -66,4 +64,6 @@ case $part in
     ;;
   *) stop "there is no base \`$part\`: builder and base are the two" ;;
 esac
+# Those of other keys are of no use any more, and large.
+buildah images --format '{{.Name}}:{{.Tag}}' | { grep "^${name%:*}:" || :; } | { grep -vxF "$name" || :; } | xargs -r buildah rmi >/dev/null
 echo "$name"

@@ -126,6 +126,9 @@ store
 # Two runs at once would build everything twice.
 exec 9> "$CACHE/lock"
 flock 9
+# What builds that were killed left behind.
+buildah rm --all >/dev/null
+buildah rmi --prune >/dev/null
 [ $# -gt 0 ] || set -- operator trainer
 names=()
 for part in "$@"; do
