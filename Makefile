@@ -50,7 +50,7 @@ quickstart: build ## Fine-tune a real model from a manifest, and compare its ans
 	@scripts/quickstart.sh $(ARGS)
 
 .PHONY: test
-test: setup setup-reference setup-stores ## Run every check and test that this machine can run.
+test: setup setup-reference setup-stores setup-kubernetes setup-charts ## Run every check and test that this machine can run.
 	scripts/test.sh
 
 .PHONY: test-cluster
@@ -59,11 +59,11 @@ test-cluster: setup ## Run the tests of real nodes: two kubelets, our images, th
 
 .PHONY: test-api-server
 test-api-server: build setup-kubernetes ## Test the operator beside a real API server and controller-manager.
-	cargo test --release --locked -p temper-cluster-tests --test api_server --test operator
+	cargo test $(CARGO_FLAGS) --test api_server --test operator
 
 .PHONY: test-charts
 test-charts: build setup-kubernetes setup-charts ## Test the chart: rendered in every mode, linted, applied, its rules loaded.
-	cargo test --release --locked -p temper-chart-tests --test charts
+	cargo test $(CARGO_FLAGS) --test charts
 
 .PHONY: fmt
 fmt: ## Format the code.
@@ -79,14 +79,19 @@ deny: setup-reference ## Check dependencies: bans, licences, sources.
 	$(TEMPER_CACHE)/reference/bin/cargo-deny --log-level error check bans licenses sources
 
 .PHONY: generate
-generate: setup-charts ## Write what is generated: CRDs, the chart's copies and README, dashboards, manifests under deploy, pages of docs.
-	cargo run --release --locked -p temper-crds --bin crdgen -- crds/generated
-	cargo run --release --locked -p temper-operator --example metrics_page > docs/operator-metrics.md
-	cargo run --release --locked -p temper-chart-tests --bin chartgen
+generate: build setup-charts ## Write what is generated: CRDs, the chart's copies and README, dashboards, manifests under deploy, pages of docs.
+	$(BIN)/crdgen crds/generated
+	cargo build $(CARGO_FLAGS) --example metrics_page
+	$(BIN)/examples/metrics_page > docs/operator-metrics.md
+	$(BIN)/chartgen
 
 .PHONY: bench-train
 bench-train: build setup-reference ## Compare training speed and memory with transformers + PEFT (up to 25 minutes).
 	bench/train/run.sh
+
+.PHONY: bench-operator
+bench-operator: build setup-kubernetes ## Measure the operator beside the same controller in Go (15 minutes; ARGS="--idle 10m" for more).
+	bench/operator/run.sh $(ARGS)
 
 .PHONY: check-cuda
 check-cuda: setup ## Compile and link the CUDA half against the CUDA wheels; run it where a GPU is.

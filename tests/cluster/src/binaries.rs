@@ -5,13 +5,15 @@ use std::path::PathBuf;
 /// The folder of Kubernetes' binaries.
 pub const KUBERNETES_BIN: &str = "TEMPER_KUBERNETES_BIN";
 
-/// The path of one of our own binaries: beside the test's folder.
+/// The path of one of our own binaries: beside the test's folder, and beside a bench.
 ///
 /// # Panics
 /// When it is not built.
 pub fn ours(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows where it is");
-    let path = test.ancestors().nth(2).expect("a test lies in target/PROFILE/deps").join(name);
+    let program = std::env::current_exe().expect("a program knows where it is");
+    // A test lies in target/PROFILE/deps, a bench in target/PROFILE.
+    let folder = program.parent().map(|folder| if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder });
+    let path = folder.expect("a program lies in a folder").join(name);
     assert!(path.is_file(), "{} is not built; run: make build", path.display());
     path
 }

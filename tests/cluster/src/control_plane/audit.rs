@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 /// One request, as the audit log has it.
@@ -21,6 +22,10 @@ pub struct AuditedRequest {
     pub object_ref: AuditedObject,
     /// What was answered.
     pub response_status: AuditedStatus,
+    /// When the server had the request.
+    pub request_received_timestamp: Option<Timestamp>,
+    /// When the server had answered it (for a watch: when it began to).
+    pub stage_timestamp: Option<Timestamp>,
     stage: String,
 }
 
