@@ -30,7 +30,7 @@ commit() {
   container=$(buildah from scratch)
   buildah add --quiet "$container" "$scratch/root.tar" / >/dev/null
   [ $# -eq 0 ] || buildah config "$@" "$container"
-  buildah commit --quiet --rm --format docker --identity-label=false --timestamp 0 "$container" "$name" >/dev/null
+  buildah commit --quiet --rm --format oci --identity-label=false --timestamp 0 "$container" "$name" >/dev/null
 }
 
 case $part in
@@ -58,7 +58,7 @@ case $part in
       # Unpacked only: nothing in it runs, so nothing must be configured.
       # shellcheck disable=SC2016
       debian extract libc6,libgcc-s1,libstdc++6 --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-        --customize-hook='rm -rf "$1"/dev/* "$1"/var/cache/* "$1"/var/log/*'
+        --skip=output/dev --customize-hook='rm -rf "$1"/var/cache/* "$1"/var/log/*'
       commit "$name"
     fi
     ;;

@@ -47,7 +47,7 @@ build() {
   shift 3
   # Buildah keeps cache mounts, and so what cargo compiled, in TMPDIR.
   mkdir -p "$OUT/build"
-  TMPDIR=$OUT/build buildah bud --pull-never --no-cache --network none --runtime "$(command -v runc || echo runc)" --format docker --identity-label=false \
+  TMPDIR=$OUT/build buildah bud --pull-never --no-cache --network none --runtime "$(command -v runc || echo runc)" --format oci --identity-label=false \
     --timestamp "${SOURCE_DATE_EPOCH:-0}" "$@" -f "$dockerfile" -t "$image" "$context"
   rm -f "$OUT/$name.part"
   buildah push --quiet "$image" "docker-archive:$OUT/$name.part:$image"
