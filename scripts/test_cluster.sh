@@ -20,7 +20,10 @@ if [ -z "${TEMPER_CLUSTER_IMAGES:-}" ]; then
   TEMPER_CLUSTER_IMAGES="$TEMPER_CACHE/images/pause.tar $TEMPER_CACHE/images/temper-operator.tar $TEMPER_CACHE/images/temper-trainer.tar"
 fi
 cargo build --release --locked --workspace --bins
-cargo test --release --locked -p temper-cluster-tests --test cluster --no-run
+# Cargo says where the test is: inside, nothing is compiled or waited for.
+tests=$(cargo test --release --locked --workspace --test cluster --no-run --message-format json |
+  sed -n 's|.*"executable":"\([^"]*/cluster-[0-9a-f]*\)".*|\1|p')
+[ -x "$tests" ] || stop "cargo does not say where the tests are; run: cargo test --release --workspace --test cluster --no-run"
 
 RUN=$(mktemp -d "${TMPDIR:-/tmp}/temper-cluster.XXXXXX")
 CGROUP=temper-cluster-$$
@@ -29,8 +32,13 @@ CGROUP=temper-cluster-$$
 down() {
   local status=$?
   [ -z "${cluster:-}" ] || { kill -KILL "$cluster" 2>/dev/null || :; wait "$cluster" 2>/dev/null || :; }
-  local group
-  while read -r group; do rmdir "$group" 2>/dev/null || :; done < <(find /sys/fs/cgroup -depth -type d -path "*/$CGROUP*")
+  # A group can be removed a moment after its last process.
+  local tries
+  for tries in {1..50}; do
+    find /sys/fs/cgroup -depth -type d -path "*/$CGROUP*" -exec rmdir {} + 2>/dev/null || :
+    [ -n "$(find /sys/fs/cgroup -maxdepth 2 -name "$CGROUP" 2>/dev/null)" ] || break
+    sleep 0.1
+  done
   if [ -n "${TEMPER_CLUSTER_KEEP:-}" ]; then
     say "the cluster's files are in $RUN"
   else
@@ -46,7 +54,8 @@ trap down EXIT
 trap 'exit 130' INT TERM
 
 say "starting two nodes; their files are in $RUN"
-BIN=$BIN RUN=$RUN CGROUP=$CGROUP IMAGES=$TEMPER_CLUSTER_IMAGES \
+# It ends with this script, however this ends.
+BIN=$BIN RUN=$RUN CGROUP=$CGROUP IMAGES=$TEMPER_CLUSTER_IMAGES setpriv --pdeathsig KILL -- \
   unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private tests/cluster/nodes/cluster.sh > "$RUN/cluster.log" 2>&1 &
 cluster=$!
 deadline=$((SECONDS + 300))
@@ -59,5 +68,4 @@ done
 # Pods and Services have addresses inside of the namespaces only.
 say "running the tests inside"
 inside=$(pgrep -P "$cluster" | head -n 1)
-TEMPER_CLUSTER=$RUN TEMPER_KUBERNETES_BIN=$BIN nsenter --target "$inside" --net --mount --pid --wd="$PWD" -- \
-  "$(command -v cargo)" test --release --locked -p temper-cluster-tests --test cluster -- "$@"
+TEMPER_CLUSTER=$RUN TEMPER_KUBERNETES_BIN=$BIN nsenter --target "$inside" --net --mount --pid --wd="$PWD" -- "$tests" "$@"

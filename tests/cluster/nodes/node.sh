@@ -13,8 +13,6 @@ wait_a_moment() { sleep 0.1; }
 
 network() {
   hostname "$NAME"
-  mount -t tmpfs tmpfs /run
-  mkdir -p /run/containerd
   ip link set lo up
   until ip link show eth0 >/dev/null 2>&1; do wait_a_moment; done
   ip address add "$ADDRESS/24" dev eth0
@@ -23,6 +21,13 @@ network() {
   sysctl -qw net.ipv4.ip_forward=1
   local other
   for other in 1 2; do [ "$other" = "$NODE" ] || ip route add "10.244.$other.0/24" via "$LAN.1$other"; done
+}
+
+# Folders in which programs of a node leave things, whatever they are told.
+folders() {
+  local folder
+  for folder in /run /var/log /var/lib; do mount -t tmpfs tmpfs "$folder"; done
+  mkdir -p /run/containerd
 }
 
 # What the kubelet sets is the whole machine's: it sets copies.
@@ -100,6 +105,8 @@ containerRuntimeEndpoint: unix://$SOCKET
 clusterDNS: [$LAN.1]
 clusterDomain: cluster.local
 resolvConf: $PWD/resolv.conf
+podLogsDir: $RUN/log/$NAME-pods
+volumePluginDir: $PWD/volume-plugins
 authentication: {anonymous: {enabled: false}, webhook: {enabled: false}, x509: {clientCAFile: $RUN/pki/ca.crt}}
 authorization: {mode: AlwaysAllow}
 # The machine's disk and memory are not the tests' to judge.
@@ -124,6 +131,7 @@ END
   "$BIN/kube-proxy" --config kube-proxy.yaml > ../log/"$NAME-kube-proxy.log" 2>&1 &
 }
 
+folders
 network
 keep_sysctls
 control_group

@@ -10,6 +10,7 @@ pub mod binaries;
 pub mod control_plane;
 pub mod edit;
 mod folder;
+pub mod helm;
 pub mod http;
 pub mod kubectl;
 pub mod kubelet;
@@ -20,6 +21,7 @@ pub mod nodes;
 pub mod operator;
 pub mod process;
 pub mod proxy;
+pub mod ran;
 pub mod wait;
 
 pub use control_plane::ControlPlane;

@@ -10,9 +10,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::kubectl::{self, Ran};
 use crate::namespace::Namespace;
-use crate::wait;
+use crate::ran::Ran;
+use crate::{kubectl, wait};
 
 /// The cluster's folder.
 pub const CLUSTER: &str = "TEMPER_CLUSTER";
@@ -132,16 +132,20 @@ impl Nodes {
             .collect()
     }
 
-    /// Silences a node's kubelet until the result is dropped: its pods go on, and nobody hears of them.
+    /// Stops a node's kubelet and the programs in its pods until the result is dropped, as a machine that hangs or is cut off does: it
+    /// says nothing, nobody reaches it, and one day it goes on where it was.
     ///
     /// # Panics
     /// When the node has no kubelet.
-    pub fn silence(&self, node: &str) -> Silence {
+    pub fn freeze(&self, node: &str) -> Frozen {
         assert!(matches!(self.turn, Turn::Alone { .. }), "other tests need {node} too: use Nodes::alone");
-        let kubelet = |words: &[String]| words[0].ends_with("/kubelet") && words.iter().any(|word| word == node);
-        let [kubelet] = self.processes(kubelet).try_into().unwrap_or_else(|found| panic!("{node} has not one kubelet but {found:?}"));
-        kubelet.signal(Signal::STOP);
-        Silence { kubelet }
+        let is_kubelet = |words: &[String]| words[0].ends_with("/kubelet") && words.iter().any(|word| word == node);
+        let kubelets = self.processes(is_kubelet);
+        assert!(kubelets.len() == 1, "{node} has not one kubelet but {kubelets:?}");
+        let in_pods = self.processes(|_| true).into_iter().filter(|process| process.pod_node().as_deref() == Some(node));
+        let processes: Vec<_> = kubelets.into_iter().chain(in_pods).collect();
+        processes.iter().for_each(|process| process.signal(Signal::STOP));
+        Frozen { processes }
     }
 }
 
@@ -166,6 +170,25 @@ pub struct NodeProcess {
 }
 
 impl NodeProcess {
+    /// One of the variables that it was started with.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        let environment = std::fs::read(self.file("environ")).ok()?;
+        let environment = String::from_utf8_lossy(&environment);
+        let mut pairs = environment.split_terminator('\0').filter_map(|entry| entry.split_once('='));
+        pairs.find_map(|(key, value)| (key == name).then(|| value.to_owned()))
+    }
+
+    /// The node in one of whose pods it is, by its control group: below those of its node and of `kubepods`.
+    fn pod_node(&self) -> Option<String> {
+        let groups = std::fs::read_to_string(self.file("cgroup")).ok()?;
+        let path = groups.lines().find(|line| line.contains("/kubepods"))?;
+        NAMES.into_iter().find(|node| path.contains(&format!("/{node}/kubepods"))).map(str::to_owned)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        Path::new("/proc").join(self.pid.as_raw_nonzero().to_string()).join(name)
+    }
+
     /// Sends it a signal.
     ///
     /// # Panics
@@ -175,14 +198,17 @@ impl NodeProcess {
     }
 }
 
-/// A silent kubelet; it speaks again when this is dropped.
+/// A node that hangs; it goes on when this is dropped.
 #[derive(Debug)]
-pub struct Silence {
-    kubelet: NodeProcess,
+pub struct Frozen {
+    processes: Vec<NodeProcess>,
 }
 
-impl Drop for Silence {
+impl Drop for Frozen {
     fn drop(&mut self) {
-        self.kubelet.signal(Signal::CONT);
+        for process in &self.processes {
+            // One that was killed meanwhile needs no thawing.
+            let _ = kill_process(process.pid, Signal::CONT);
+        }
     }
 }

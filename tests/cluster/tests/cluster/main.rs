@@ -1,4 +1,10 @@
 //! Real nodes: containers run, and everything is as a user has it. `make test-cluster` starts the cluster around these tests.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
-mod nodes;
+mod cluster;
+mod job;
+mod life;
+mod lost_node;
+mod reference;
+mod release;
+mod uninstall;

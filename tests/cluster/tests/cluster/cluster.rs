@@ -2,18 +2,12 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, Service};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::rbac::v1::PolicyRule;
-use kube::Api;
 use kube::api::LogParams;
 use serde_json::{Value, json};
 use temper_cluster_tests::nodes::{NAMES, Nodes};
 use temper_cluster_tests::{Namespace, binaries, wait};
-
-fn is_ready(node: &Node) -> bool {
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-}
 
 /// Reaches the API server by its name, with the token of the pod's service account.
 const KUBECONFIG: &str = "\
@@ -108,15 +102,4 @@ async fn a_claim_of_the_default_class_is_bound() {
     let claim = wait::until(&claims, "run", "bound", bound).await;
     let volume = claim.spec.unwrap().volume_name.unwrap();
     assert!(nodes.folder_of_volume(&volume).is_dir(), "{volume}");
-}
-
-#[tokio::test]
-async fn a_silent_kubelet_is_noticed_and_heard_again() {
-    let nodes = Nodes::alone().await;
-    let api = Api::<Node>::all(nodes.admin().await);
-    let [_, second] = NAMES;
-    let silence = nodes.silence(second);
-    wait::until_within(std::time::Duration::from_secs(120), &api, second, "not ready", |node| !is_ready(node)).await;
-    drop(silence);
-    wait::until(&api, second, "ready", is_ready).await;
 }
