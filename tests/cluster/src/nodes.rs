@@ -144,7 +144,10 @@ impl Nodes {
         assert!(kubelets.len() == 1, "{node} has not one kubelet but {kubelets:?}");
         let in_pods = self.processes(|_| true).into_iter().filter(|process| process.pod_node().as_deref() == Some(node));
         let processes: Vec<_> = kubelets.into_iter().chain(in_pods).collect();
-        processes.iter().for_each(|process| process.signal(Signal::STOP));
+        for process in &processes {
+            // A program in a pod may have ended since it was found.
+            let _ = kill_process(process.pid, Signal::STOP);
+        }
         Frozen { processes }
     }
 }
