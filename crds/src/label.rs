@@ -2,6 +2,9 @@
 
 /// On every object made for a job: the job's name.
 pub const JOB_NAME: &str = "temper.dev/job-name";
+/// Annotation on every object made for a job: the job's UID. What has lost its owner reference is known again by it, and what an earlier job
+/// of the same name left behind is not taken for its own.
+pub const JOB_UID: &str = "temper.dev/job-uid";
 /// On every object made for a job: `prepare`, `train` or `publish`.
 pub const STAGE: &str = "temper.dev/stage";
 /// On every object made for a training attempt: its number, from 0.

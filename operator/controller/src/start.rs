@@ -14,10 +14,13 @@ pub fn main() -> ExitCode {
     let args = OperatorArgs::try_parse().and_then(|args| args.checked(&PodEnvironment::read()));
     let args = args.unwrap_or_else(|error| error.exit());
     let filter = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
-    if let Err(error) = telemetry::start(args.observability.log_format, filter.as_deref()) {
-        eprintln!("error: {error}");
-        return Exit::Usage.code().into();
-    }
+    let traces = match telemetry::start(&args.observability, filter.as_deref(), args.election.identity.as_deref()) {
+        Ok(traces) => traces,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return Exit::Usage.code().into();
+        }
+    };
     let exit = match operate(args) {
         Ok(exit) => exit,
         Err(error) => {
@@ -25,6 +28,7 @@ pub fn main() -> ExitCode {
             if error.is::<AccessError>() { Exit::Usage } else { Exit::Unexpected }
         }
     };
+    traces.end();
     exit.code().into()
 }
 

@@ -27,6 +27,7 @@ pub(crate) fn metadata(owner: &Owner, name: String, labels: Labels) -> ObjectMet
         name: Some(name),
         namespace: Some(owner.namespace.clone()),
         labels: Some(labels),
+        annotations: Some(self::labels(&[(label::JOB_UID, &owner.uid)])),
         owner_references: Some(vec![owner.reference()]),
         ..ObjectMeta::default()
     }

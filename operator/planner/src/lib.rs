@@ -14,6 +14,7 @@ pub mod capabilities;
 pub mod conditions;
 pub mod deadline_policy;
 pub mod end;
+pub mod gpu_memory;
 pub mod identity;
 pub mod intent;
 pub mod ledger;

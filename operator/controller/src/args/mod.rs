@@ -119,6 +119,9 @@ pub struct ObservabilityArgs {
     /// How log lines look.
     #[arg(long, env = "TEMPER_LOG_FORMAT", value_name = "FORMAT", default_value = "json")]
     pub log_format: LogFormat,
+    /// OpenTelemetry collector that gets traces by OTLP over HTTP, such as http://otel-collector.monitoring:4318; without it, none are sent.
+    #[arg(long, env = "TEMPER_OTLP_ENDPOINT", value_name = "URL", value_parser = value::endpoint)]
+    pub otlp_endpoint: Option<String>,
 }
 
 /// When an image is pulled.

@@ -57,6 +57,14 @@ pub(super) fn image(text: &str) -> Result<String, String> {
     }
 }
 
+/// Where a server is, such as `http://otel-collector.monitoring:4318`.
+pub(super) fn endpoint(text: &str) -> Result<String, String> {
+    let uri = text.parse::<http::Uri>().ok();
+    let is_whole =
+        uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none());
+    if is_whole { Ok(text.to_owned()) } else { Err("must be a URL such as http://otel-collector.monitoring:4318".to_owned()) }
+}
+
 fn is_label(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=63).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
@@ -64,7 +72,7 @@ fn is_label(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration, identity, image, label, size, subdomain};
+    use super::{duration, endpoint, identity, image, label, size, subdomain};
     use std::time::Duration;
 
     #[test]
@@ -93,6 +101,16 @@ mod tests {
             assert_eq!((label(text).is_ok(), subdomain(text).is_ok()), (is_label, is_subdomain), "{text}");
         }
         assert!(label(&"a".repeat(64)).is_err() && subdomain(&"a.".repeat(200)).is_err());
+    }
+
+    #[test]
+    fn endpoints() {
+        for text in ["http://collector:4318", "https://otel.example.com", "http://10.0.0.1:4318/tenant"] {
+            assert_eq!(endpoint(text).as_deref(), Ok(text));
+        }
+        for text in ["", "collector:4317", "grpc://collector:4317", "http://", "http://collector:4318?x=y", "http://a b"] {
+            assert!(endpoint(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::timeout;
 use tower::{Service, ServiceExt};
+use tracing::Instrument;
 
 /// A write was refused here: this process may no longer be the leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,7 +87,8 @@ impl Service<Request<Body>> for ApiService {
         let (service, limit) = if writes { (&self.writes, self.patience.write) } else { (&self.reads, self.patience.silence) };
         let request = if writes { bounded(request, limit) } else { request };
         let answer = service.clone().oneshot(request);
-        Box::pin(async move {
+        let span = tracing::debug_span!("request", otel.kind = "client", verb, resource, outcome = tracing::field::Empty);
+        let asking = async move {
             let sent = Moment::now();
             let answer = timeout(limit, answer).await.unwrap_or_else(|_| Err(NoAnswer(limit).into()));
             let outcome = match &answer {
@@ -96,8 +98,10 @@ impl Service<Request<Body>> for ApiService {
                 Err(_) => "failed".to_owned(),
             };
             metrics.requested(verb, &resource, &outcome, Some(Moment::now().since(sent)));
+            tracing::Span::current().record("outcome", &outcome);
             answer
-        })
+        };
+        Box::pin(asking.instrument(span))
     }
 }
 

@@ -47,6 +47,8 @@ impl SeenAttempt {
             let at = self.last_finish().unwrap_or(now);
             return match self.report() {
                 Some(report) => Fate::Done { report: Box::new(report), at },
+                // The watch of pods is behind that of Jobs: the last word is still to come.
+                None if self.pods.iter().any(|pod| !pod.is_over()) => Fate::Running,
                 // The pod went away before its last word was read: the stage finds its work done and says so again.
                 None => Fate::Ended { end: End::of(Cause::Interrupted), at },
             };

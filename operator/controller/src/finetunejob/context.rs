@@ -1,7 +1,10 @@
 //! What every reconciliation works with.
 
 use super::family::Families;
+use super::machines::Machines;
+use super::queue::Queue;
 use super::scrape::Scraper;
+use super::superseded::Superseded;
 use super::versions::Versions;
 use crate::health::Health;
 use crate::metrics::Metrics;
@@ -19,6 +22,10 @@ pub struct Context {
     pub families: Arc<Families>,
     /// ModelVersions.
     pub versions: Arc<Versions>,
+    /// Machines with GPUs.
+    pub machines: Arc<Machines>,
+    /// Which jobs wait.
+    pub queue: Arc<Queue>,
     /// What running trainers say.
     pub scraper: Arc<Scraper>,
     /// Publishes events.
@@ -31,4 +38,6 @@ pub struct Context {
     pub health: Health,
     /// Failures in a row, by UID, for growing waits.
     pub failures: Mutex<HashMap<String, u32>>,
+    /// Versions of jobs that writes of ours have replaced.
+    pub superseded: Arc<Superseded>,
 }

@@ -5,7 +5,7 @@ use super::error::Error;
 use super::family::{JobKey, Kind};
 use super::registration::{KnownVersion, next_version};
 use crate::FIELD_MANAGER;
-use crate::watched::BatchJob;
+use crate::watched::{BatchJob, Marker};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service};
@@ -72,7 +72,16 @@ async fn ensure(context: &Context, owner: &Owner, stage: Stage, attempt: u64, bu
     let key = key(owner);
     let families = &context.families;
     let name = names::batch_job(&owner.name, stage, attempt);
-    let has_job = families.is_there(&key, Kind::Job, &name);
+    let there = families.attempt(&key, &name);
+    if let Some(seen) = &there {
+        if !seen.job.is_of(&owner.uid) {
+            return Err(in_the_way(&seen.job, owner, &name));
+        }
+        if !seen.job.is_owned_by(&owner.uid) {
+            adopt(context, owner, &name, seen.job.metadata.uid.as_deref()).await?;
+        }
+    }
+    let has_job = there.is_some();
     if has_job && companions(&owner.name, stage).iter().all(|(kind, name)| families.is_there(&key, *kind, name)) {
         return Ok(());
     }
@@ -80,7 +89,9 @@ async fn ensure(context: &Context, owner: &Owner, stage: Stage, attempt: u64, bu
         let kind = kind(&object);
         let digest = object.content_digest();
         // A running try keeps the configuration that it was started with, even if the next one's would differ.
-        let is_done = if has_job || object.is_made_once() {
+        let is_done = if kind == Kind::Job {
+            has_job
+        } else if has_job || object.is_made_once() {
             families.is_there(&key, kind, object.name())
         } else {
             families.is_current(&key, kind, object.name(), digest)
@@ -95,6 +106,26 @@ async fn ensure(context: &Context, owner: &Owner, stage: Stage, attempt: u64, bu
         }
     }
     Ok(())
+}
+
+/// A Job of the name that is wanted, of an earlier job of this name or of somebody else: what it did is not this job's work.
+fn in_the_way(there: &BatchJob, owner: &Owner, name: &str) -> Error {
+    let action = format!("make Job {}/{name}", owner.namespace);
+    if there.is_going() || there.metadata.owner_references.iter().flatten().any(|owner| owner.controller == Some(true)) {
+        // It is about to go with its owner.
+        return Error::Conflict { action };
+    }
+    let message = format!("there is one already, left behind by another job; delete it: kubectl delete job {name} -n {}", owner.namespace);
+    Error::Invalid { action, message }
+}
+
+/// Gives a Job its owner back, which somebody took away: without, it would outlive its job.
+async fn adopt(context: &Context, owner: &Owner, job_name: &str, uid: Option<&str>) -> Result<(), Error> {
+    let api: Api<Job> = Api::namespaced(context.client.clone(), &owner.namespace);
+    let patch = json!({ "metadata": { "uid": uid, "ownerReferences": [owner.reference()] } });
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let adopted = api.patch_metadata(job_name, &params, &Patch::Merge(&patch)).await;
+    adopted.map(|_| ()).map_err(|error| Error::of(format!("adopt Job {}/{job_name}", owner.namespace), &error))
 }
 
 /// What a stage's Job cannot do without, besides claims: these are never deleted while they are mounted.
@@ -137,9 +168,9 @@ where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned,
 {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    let api: Api<K> = Api::namespaced(context.client.clone(), &namespace);
+    let api: Api<Marker<K>> = Api::namespaced(context.client.clone(), &namespace);
     let params = PatchParams::apply(FIELD_MANAGER);
-    let applied = api.patch_metadata(&name, &params, &Patch::Apply(object)).await;
+    let applied = api.patch(&name, &params, &Patch::Apply(object)).await;
     applied.map(|_| ()).map_err(|error| Error::of(format!("apply {} {namespace}/{name}", K::kind(&())), &error))
 }
 
@@ -271,11 +302,13 @@ async fn keep_claim(context: &Context, owner: &Owner) -> Result<(), Error> {
     kept.map(|_| ()).map_err(|error| Error::of(format!("keep PersistentVolumeClaim {}/{name} for the model", owner.namespace), &error))
 }
 
-/// Whether a Job of this name is there, asked of the server itself: a watch may be late.
+/// Whether the job's Job of this name is there, asked of the server itself: a watch may be late.
 pub async fn exists(context: &Context, owner: &Owner, job_name: &str) -> Result<bool, Error> {
     let api: Api<BatchJob> = Api::namespaced(context.client.clone(), &owner.namespace);
-    let found = api.get_metadata_opt(job_name).await;
-    found.map(|found| found.is_some()).map_err(|error| Error::of(format!("get Job {}/{job_name}", owner.namespace), &error))
+    let found = api.get_opt(job_name).await;
+    found
+        .map(|found| found.is_some_and(|found| found.is_of(&owner.uid)))
+        .map_err(|error| Error::of(format!("get Job {}/{job_name}", owner.namespace), &error))
 }
 
 #[cfg(test)]

@@ -15,15 +15,18 @@ pub mod error;
 pub mod execute;
 pub mod family;
 pub mod finished;
+pub mod machines;
 pub mod metrics_text;
 pub mod observe;
 pub mod obstacle;
+pub mod queue;
 pub mod reconcile;
 pub mod registration;
 pub mod report;
 pub mod scrape;
 pub mod status_patch;
 pub mod story;
+pub mod superseded;
 pub mod versions;
 pub mod watch;
 
@@ -36,20 +39,25 @@ use crate::watched::KnownJob;
 use context::Context;
 use error::Error;
 use family::{Families, JobKey};
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::{self, watcher};
 use kube::runtime::{Controller, WatchStreamExt, controller};
+use machines::Machines;
+use queue::Queue;
 use scrape::Scraper;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+use superseded::Superseded;
 use temper_crds::condition::READY;
 use temper_objects::Settings;
 use tokio::sync::mpsc;
+use tracing::Instrument;
+use tracing::field::Empty;
 use versions::Versions;
 use watch::Scope;
 
@@ -63,21 +71,31 @@ pub async fn run(leadership: Leadership) -> anyhow::Result<()> {
     let (looks, looked_at) = mpsc::unbounded_channel();
     let (news, told) = mpsc::unbounded_channel();
     let (families, versions) = (Arc::new(Families::default()), Arc::new(Versions::default()));
+    let machines = Arc::new(Machines::default());
     let mut watches = watch::start(&client, &scope, &families, &versions, &looks);
+    if scope == Scope::Cluster {
+        watches.machines(&client, &machines);
+    }
     let (jobs, writer) = reflector::store::<KnownJob>();
+    let queue = Arc::new(Queue::default());
     let scraper = Scraper::new(args.jobs.scrape_interval, Arc::clone(&metrics), news);
     let gone = Arc::clone(&scraper);
+    let superseded = Arc::new(Superseded::default());
+    let replaced = Arc::clone(&superseded);
+    let touched = Arc::clone(&queue);
     let stream = watcher(scope.api::<KnownJob>(&client), watch_config())
         .default_backoff()
         .inspect(move |event| {
             // A deleted job is not reconciled any more, and its trainers are going.
             if let Ok(watcher::Event::Delete(job)) = event {
                 gone.forget(job.uid());
+                replaced.forget(job.uid());
             }
         })
         .reflect(writer)
-        .touched_objects();
-    count_jobs(&metrics, &jobs);
+        .touched_objects()
+        .inspect_ok(move |job| touched.joins(key(job)));
+    count_jobs(&metrics, &jobs, &queue);
     let reporter = Reporter { controller: "temper-operator".to_owned(), instance: Some(identity) };
     let context = Arc::new(Context {
         recorder: Recorder::new(client.clone(), reporter),
@@ -85,10 +103,13 @@ pub async fn run(leadership: Leadership) -> anyhow::Result<()> {
         client,
         families,
         versions,
+        machines,
+        queue: Arc::clone(&queue),
         settings: settings(&args, operator_namespace),
         metrics,
         health: health.clone(),
         failures: Mutex::default(),
+        superseded,
     });
     // A decision on half of the facts would start what runs already.
     if shutdown.or(watches.listed()).await.is_none() {
@@ -98,14 +119,16 @@ pub async fn run(leadership: Leadership) -> anyhow::Result<()> {
     let stop = async move { shutdown.requested().await };
     Controller::for_stream(stream, jobs)
         .with_config(controller::Config::default().concurrency(args.cluster.concurrency))
-        .reconcile_on(references(looked_at))
-        .reconcile_on(references(told))
+        .reconcile_on(references(looked_at, Arc::clone(&queue)))
+        .reconcile_on(references(told, Arc::clone(&queue)))
         .graceful_shutdown_on(stop)
         .run(reconcile_and_count, retry, context)
-        .for_each(|done| async move {
+        .for_each(|done| {
             if let Err(error) = done {
                 tracing::debug!("{error}");
+                forget_missing(&queue, &error);
             }
+            std::future::ready(())
         })
         .await;
     drop(watches);
@@ -126,11 +149,30 @@ fn settings(args: &OperatorArgs, operator_namespace: String) -> Settings {
 }
 
 /// The jobs to look at again, as they are told.
-fn references<K: Into<JobKey> + Send + 'static>(receiver: mpsc::UnboundedReceiver<K>) -> impl Stream<Item = ObjectRef<KnownJob>> + Send {
-    stream::unfold(receiver, |mut receiver| async move {
+fn references<K: Into<JobKey> + Send + 'static>(
+    receiver: mpsc::UnboundedReceiver<K>,
+    queue: Arc<Queue>,
+) -> impl Stream<Item = ObjectRef<KnownJob>> + Send {
+    stream::unfold((receiver, queue), |(mut receiver, queue)| async move {
         let key: JobKey = receiver.recv().await?.into();
-        Some((ObjectRef::new(&key.name).within(&key.namespace), receiver))
+        let reference = ObjectRef::new(&key.name).within(&key.namespace);
+        queue.joins(key);
+        Some((reference, (receiver, queue)))
     })
+}
+
+fn key(job: &KnownJob) -> JobKey {
+    JobKey { namespace: job.namespace().to_owned(), name: job.name().to_owned() }
+}
+
+/// A job that is told of and is not there is never reconciled.
+fn forget_missing<Q>(queue: &Queue, error: &controller::Error<Error, Q>)
+where
+    Q: std::error::Error + 'static,
+{
+    if let controller::Error::ObjectNotFound(missing) = error {
+        queue.leaves(&JobKey { namespace: missing.namespace.clone().unwrap_or_default(), name: missing.name.clone() });
+    }
 }
 
 impl From<(String, String)> for JobKey {
@@ -141,9 +183,11 @@ impl From<(String, String)> for JobKey {
 
 async fn reconcile_and_count(job: Arc<KnownJob>, context: Arc<Context>) -> Result<Action, Error> {
     let _running = context.health.watchdog.begin(format!("{KIND} {}/{}", job.namespace(), job.name()));
+    context.queue.leaves(&key(&job));
     let began = Instant::now();
     let uid = job.uid().to_owned();
-    let outcome = reconcile::reconcile(job, Arc::clone(&context)).await;
+    let span = tracing::info_span!("reconcile", job = %format_args!("{}/{}", job.namespace(), job.name()), outcome = Empty);
+    let outcome = reconcile::reconcile(job, Arc::clone(&context)).instrument(span.clone()).await;
     let word = match &outcome {
         Ok(_) => {
             failures(&context).remove(&uid);
@@ -151,6 +195,7 @@ async fn reconcile_and_count(job: Arc<KnownJob>, context: Arc<Context>) -> Resul
         }
         Err(error) => error.kind(),
     };
+    span.record("outcome", word);
     context.metrics.reconciled(KIND, word, began.elapsed());
     outcome
 }
@@ -173,10 +218,11 @@ fn failures(context: &Context) -> std::sync::MutexGuard<'_, HashMap<String, u32>
     context.failures.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Has the metrics count the jobs by what they are doing, whenever somebody asks.
-fn count_jobs(metrics: &Metrics, jobs: &reflector::Store<KnownJob>) {
-    let jobs = jobs.clone();
+/// Has the metrics count the jobs by what they are doing, and those that wait, whenever somebody asks.
+fn count_jobs(metrics: &Metrics, jobs: &reflector::Store<KnownJob>, queue: &Arc<Queue>) {
+    let (jobs, queue) = (jobs.clone(), Arc::clone(queue));
     metrics.before_scrape(move |metrics| {
+        metrics.queue_depth(KIND, queue.depth());
         let mut by_reason: BTreeMap<String, usize> = BTreeMap::new();
         for job in jobs.state() {
             *by_reason.entry(state(&job)).or_default() += 1;

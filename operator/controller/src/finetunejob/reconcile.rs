@@ -51,7 +51,14 @@ pub async fn reconcile(known: Arc<KnownJob>, context: Arc<Context>) -> Result<Ac
     let now = whole_second(Timestamp::now());
     let owner = Owner { namespace: known.namespace().to_owned(), name: known.name().to_owned(), uid: known.uid().to_owned() };
     match &known.body {
-        Body::Finished(end) => finished::reconcile(&context, &known, &owner, *end, now).await,
+        Body::Finished(end) => {
+            context.superseded.forget(&owner.uid);
+            finished::reconcile(&context, &known, &owner, *end, now).await
+        }
+        // The watch is about to bring what was written last, and that comes here again.
+        Body::Active(_) if context.superseded.is_stale(&owner.uid, known.metadata.resource_version.as_deref()) => {
+            Ok(Action::requeue(LOOK_CLOSELY))
+        }
         Body::Active(_) => match known.whole() {
             Some(job) => active(&context, &job, &owner, now).await,
             None => Ok(Action::await_change()),
@@ -70,7 +77,10 @@ async fn active(context: &Context, job: &FineTuneJob, owner: &Owner, now: Timest
         }
     };
     let key = JobKey { namespace: owner.namespace.clone(), name: owner.name.clone() };
-    let find = |stage: Stage, number: u64| own(context.families.attempt(&key, &names::batch_job(&owner.name, stage, number)), &owner.uid);
+    let find = |stage: Stage, number: u64| {
+        // A Job of the same name that belongs to something else is not ours.
+        context.families.attempt(&key, &names::batch_job(&owner.name, stage, number)).filter(|seen| seen.job.is_of(&owner.uid))
+    };
     if let Some((stage, number)) = observe::doubt(&status, &find)
         && execute::exists(context, owner, &names::batch_job(&owner.name, stage, number)).await?
     {
@@ -103,11 +113,6 @@ async fn active(context: &Context, job: &FineTuneJob, owner: &Owner, now: Timest
     }
 }
 
-/// A Job of the same name that belongs to something else is not ours.
-fn own(seen: Option<SeenAttempt>, uid: &str) -> Option<SeenAttempt> {
-    seen.filter(|seen| seen.job.metadata.owner_references.iter().flatten().any(|owner| owner.uid == uid))
-}
-
 async fn gather(
     context: &Context,
     job: &FineTuneJob,
@@ -125,7 +130,7 @@ async fn gather(
         registration: temper_planner::Registration::Pending,
         refusal: None,
         freed: false,
-        device_memory: None,
+        device_memory: context.machines.gpu_memory(validated),
         checkpoint_uri: &checkpoint_uri,
         model_uri: places.model_uri(),
     };
@@ -217,7 +222,10 @@ fn stop_of(observed: &mut Observed, stage: Stage, attempt: u64) -> Option<&mut O
 
 /// The plan with what the API server refused as what is in the way.
 fn told(validated: &ValidatedFineTuneJob, observed: Observed, error: &Error, now: Timestamp) -> Plan {
-    let message = format!("{error}; give the operator that right or make room, then it goes on");
+    let message = match error {
+        Error::Refused { .. } => format!("{error}; give the operator that right or make room, then it goes on"),
+        error => error.to_string(),
+    };
     let observed = Observed { obstacle: Some(Obstacle { reason: reason::FORBIDDEN, message, needs_a_person: true }), ..observed };
     temper_planner::plan(validated, &observed, now)
 }

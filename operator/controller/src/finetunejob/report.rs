@@ -5,8 +5,9 @@ use super::error::Error;
 use super::status_patch::merge_patch;
 use super::story::{Chapter, chapters};
 use crate::FIELD_MANAGER;
+use crate::watched::Marker;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::api::{Api, PartialObjectMeta, Patch, PatchParams};
+use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::events::Event;
 use serde_json::{Value, json};
 use temper_crds::{API_VERSION, FineTuneJob, FineTuneJobStatus};
@@ -22,12 +23,14 @@ pub async fn write(
     after: &FineTuneJobStatus,
 ) -> Result<(), Error> {
     let Some(change) = change(before, after) else { return Ok(()) };
-    // Nothing of the answer is read, so only its metadata is asked for.
-    let api: Api<PartialObjectMeta<FineTuneJob>> = Api::namespaced(context.client.clone(), &owner.namespace);
+    // Only the version is read of the answer.
+    let api: Api<Marker<FineTuneJob>> = Api::namespaced(context.client.clone(), &owner.namespace);
     let patch = json!({ "metadata": { "resourceVersion": job.metadata.resource_version }, "status": change });
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let written = api.patch_status(&owner.name, &params, &Patch::Merge(&patch)).await;
-    written.map_err(|error| Error::of(format!("write the status of FineTuneJob {}/{}", owner.namespace, owner.name), &error))?;
+    let written =
+        written.map_err(|error| Error::of(format!("write the status of FineTuneJob {}/{}", owner.namespace, owner.name), &error))?;
+    context.superseded.note(&owner.uid, job.metadata.resource_version.as_deref(), written.metadata.resource_version.as_deref());
     for chapter in chapters(before, after) {
         tell(context, job, owner, &chapter).await;
     }
@@ -36,6 +39,9 @@ pub async fn write(
 
 /// What is to be sent; `None` where nothing changed.
 fn change(before: &FineTuneJobStatus, after: &FineTuneJobStatus) -> Option<Value> {
+    if before == after {
+        return None;
+    }
     // Plain data with finite numbers: both always serialise.
     let (before, after) = (serde_json::to_value(before).ok()?, serde_json::to_value(after).ok()?);
     merge_patch(&before, &after)

@@ -136,7 +136,10 @@ impl Scraper {
         let Some(known) = watched.get_mut(uid).filter(|known| known.target == *target) else { return false };
         let next = next(known.latest.as_ref(), target.attempt, said, now);
         let is_news = known.latest.as_ref().is_none_or(|latest| !latest.says_the_same(&next));
-        known.latest = Some(next);
+        // Without news what is known stays as it was, with its time: another look at the job finds nothing to write.
+        if is_news {
+            known.latest = Some(next);
+        }
         is_news
     }
 

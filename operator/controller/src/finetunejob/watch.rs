@@ -1,12 +1,14 @@
 //! The watches: each keeps a part of what is known up to date and says which job to look at again.
 
 use super::family::{Families, JobKey, Kind};
+use super::machines::Machines;
 use super::registration::KnownVersion;
 use super::versions::Versions;
 use crate::client::watch_config;
-use crate::watched::{BatchJob, COMPLETION_INDEX, Pod, prune};
+use crate::watched::{BatchJob, COMPLETION_INDEX, Marker, Pod, prune};
 use futures::{Stream, StreamExt};
-use kube::api::{Api, ObjectMeta, PartialObjectMeta};
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{Api, ObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Resource};
@@ -14,6 +16,7 @@ use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::sync::Arc;
 use temper_crds::{ModelVersion, label};
+use temper_planner::gpu_memory;
 use tokio::sync::{mpsc, watch};
 
 /// Which namespaces are watched.
@@ -77,14 +80,14 @@ pub fn start(client: &Client, scope: &Scope, families: &Arc<Families>, versions:
     others::<k8s_openapi::api::networking::v1::NetworkPolicy>(Kind::NetworkPolicy, client, scope, families, looks, &listed, &mut tasks);
     let registry = watcher(scope.api::<ModelVersion>(client), watch_config()).default_backoff();
     tasks.spawn(model_versions(registry, Arc::clone(versions), Arc::clone(&listed)));
-    Started { progress, expected: tasks.len(), _tasks: tasks }
+    Started { progress, expected: tasks.len(), tasks }
 }
 
 /// The running watches; dropping it ends them.
 pub struct Started {
     progress: watch::Receiver<usize>,
     expected: usize,
-    _tasks: tokio::task::JoinSet<()>,
+    tasks: tokio::task::JoinSet<()>,
 }
 
 impl Started {
@@ -93,6 +96,13 @@ impl Started {
         let expected = self.expected;
         // The senders live as long as the tasks, and these as long as `self`.
         let _ = self.progress.wait_for(|listed| *listed >= expected).await;
+    }
+
+    /// Watches machines whose GPUs tell their memory, too. Nobody waits for them: without them less is checked, and nothing is wrong.
+    pub fn machines(&mut self, client: &Client, machines: &Arc<Machines>) {
+        let api = Api::<Marker<Node>>::all(client.clone());
+        let events = watcher(api, watch_config().labels(gpu_memory::LABEL)).default_backoff();
+        self.tasks.spawn(self::machines(events, Arc::clone(machines)));
     }
 }
 
@@ -107,7 +117,7 @@ fn others<K>(
 ) where
     K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let events = watcher(scope.api::<PartialObjectMeta<K>>(client), of_jobs()).default_backoff();
+    let events = watcher(scope.api::<Marker<K>>(client), of_jobs()).default_backoff();
     let (families, looks, listed) = (Arc::clone(families), looks.clone(), Arc::clone(listed));
     tasks.spawn(async move { present::<K>(kind, events, families, looks, listed).await });
 }
@@ -122,7 +132,7 @@ async fn jobs(
     while let Some(event) = events.next().await {
         let touched = match event {
             Ok(Event::Apply(mut job) | Event::InitApply(mut job)) => {
-                prune(&mut job.metadata, &[]);
+                prune(&mut job.metadata, &[label::JOB_UID]);
                 families.put_job(job)
             }
             Ok(Event::Delete(job)) => forget(&families, Kind::Job, &job.metadata),
@@ -157,7 +167,7 @@ async fn pods(
 /// Objects of which only is known that they are there.
 async fn present<K: Debug>(
     kind: Kind,
-    events: impl Stream<Item = watcher::Result<Event<PartialObjectMeta<K>>>>,
+    events: impl Stream<Item = watcher::Result<Event<Marker<K>>>>,
     families: Arc<Families>,
     looks: Looks,
     listed: Arc<watch::Sender<usize>>,
@@ -165,6 +175,9 @@ async fn present<K: Debug>(
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         let touched = match event {
+            Ok(Event::Apply(object) | Event::InitApply(object)) if is_disowned(kind, &object.metadata) => {
+                forget(&families, kind, &object.metadata)
+            }
             Ok(Event::Apply(object) | Event::InitApply(object)) => {
                 if let (Some(key), Some(name)) = (JobKey::of(&object.metadata), object.metadata.name.as_deref()) {
                     let digest = object.metadata.annotations.as_ref().and_then(|all| all.get(label::CONTENT_DIGEST));
@@ -179,6 +192,14 @@ async fn present<K: Debug>(
         };
         tell(&looks, touched);
     }
+}
+
+/// Whether somebody took an object's owner reference away, so that it would outlive its job: it counts as missing, and is applied anew. A
+/// claim may do without: one that holds a registered model does.
+fn is_disowned(kind: Kind, metadata: &ObjectMeta) -> bool {
+    kind != Kind::PersistentVolumeClaim
+        && metadata.deletion_timestamp.is_none()
+        && metadata.owner_references.iter().flatten().next().is_none()
 }
 
 async fn model_versions(
@@ -206,6 +227,25 @@ async fn model_versions(
             }
             Err(error) => {
                 complain("model versions", &error);
+            }
+        }
+    }
+}
+
+async fn machines(events: impl Stream<Item = watcher::Result<Event<Marker<Node>>>>, machines: Arc<Machines>) {
+    let mut events = std::pin::pin!(events);
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Apply(node) | Event::InitApply(node)) => {
+                if let (Some(name), Some(labels)) = (node.metadata.name, node.metadata.labels) {
+                    machines.put(name, labels);
+                }
+            }
+            Ok(Event::Delete(node)) => machines.remove(&node.metadata.name.unwrap_or_default()),
+            Ok(Event::Init) => machines.clear(),
+            Ok(Event::InitDone) => {}
+            Err(error) => {
+                complain("machines with GPUs", &error);
             }
         }
     }

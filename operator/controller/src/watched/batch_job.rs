@@ -4,12 +4,13 @@ use super::stands_for;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::ObjectMeta;
 use serde::Deserialize;
+use temper_crds::label;
 
 /// A Job.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct BatchJob {
     /// Name, owner, labels.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::metadata::without_managed_fields")]
     pub metadata: ObjectMeta,
     /// What is asked for.
     #[serde(default)]
@@ -79,8 +80,52 @@ impl BatchJob {
         self.spec.suspend == Some(true)
     }
 
+    /// Whether it belongs to the job with this UID: by its owner reference, or by what it was made with if somebody took that away.
+    pub fn is_of(&self, uid: &str) -> bool {
+        self.is_owned_by(uid) || self.has_no_controller() && self.annotation(label::JOB_UID) == Some(uid)
+    }
+
+    /// Whether the job with this UID is its owner, so that it goes when that goes.
+    pub fn is_owned_by(&self, uid: &str) -> bool {
+        self.metadata.owner_references.iter().flatten().any(|owner| owner.uid == uid)
+    }
+
+    fn has_no_controller(&self) -> bool {
+        !self.metadata.owner_references.iter().flatten().any(|owner| owner.controller == Some(true))
+    }
+
+    fn annotation(&self, name: &str) -> Option<&str> {
+        self.metadata.annotations.as_ref()?.get(name).map(String::as_str)
+    }
+
     /// Whether it is being deleted.
     pub fn is_going(&self) -> bool {
         self.metadata.deletion_timestamp.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::BatchJob;
+    use serde_json::{Value, json};
+
+    fn job(owners: Value, made_for: &str) -> BatchJob {
+        let annotations = json!({ "temper.dev/job-uid": made_for });
+        serde_json::from_value(json!({ "metadata": { "ownerReferences": owners, "annotations": annotations } })).expect("a Job")
+    }
+
+    #[test]
+    fn a_job_is_known_again_without_its_owner_and_never_taken_from_another() {
+        let owner = |uid: &str| json!([{ "apiVersion": "temper.dev/v1alpha1", "kind": "FineTuneJob", "name": "x", "uid": uid, "controller": true }]);
+        let table = [
+            (job(owner("1"), "1"), (true, true)),
+            (job(json!([]), "1"), (true, false)),
+            (job(owner("2"), "2"), (false, false)),
+            (job(owner("2"), "1"), (false, false)),
+            (job(json!([]), "2"), (false, false)),
+        ];
+        for (job, expected) in table {
+            assert_eq!((job.is_of("1"), job.is_owned_by("1")), expected, "{:?}", job.metadata);
+        }
     }
 }

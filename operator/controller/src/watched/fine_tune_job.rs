@@ -52,7 +52,7 @@ pub struct Finished {
 
 #[derive(Deserialize)]
 struct Whole {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::metadata::without_managed_fields")]
     metadata: ObjectMeta,
     spec: FineTuneJobSpec,
     #[serde(default)]

@@ -5,10 +5,12 @@
 
 mod batch_job;
 mod fine_tune_job;
+mod metadata;
 mod pod;
 
 pub use batch_job::{BatchJob, BatchJobSpec, BatchJobStatus, JobCondition};
 pub use fine_tune_job::{Active, Body, Finished, KnownJob};
+pub use metadata::Marker;
 pub use pod::{COMPLETION_INDEX, ContainerState, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus, Terminated, Waiting};
 
 use kube::api::ObjectMeta;

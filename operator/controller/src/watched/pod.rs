@@ -12,7 +12,7 @@ pub const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Pod {
     /// Name, owner, labels.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::metadata::without_managed_fields")]
     pub metadata: ObjectMeta,
     /// What is asked for.
     #[serde(default)]

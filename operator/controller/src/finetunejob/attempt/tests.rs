@@ -131,3 +131,11 @@ fn restarts_in_place_are_read_from_last_words() {
     assert_eq!(seen("Failed", vec![ended("a", 13, &message.to_json(), 10), ended("b", 13, "", 10)]).in_place_restarts(), Some(4));
     assert_eq!(seen("Failed", vec![ended("a", 1, "Killed", 10)]).in_place_restarts(), None);
 }
+
+#[test]
+fn a_job_that_succeeded_is_waited_for_until_its_pods_are_seen_to_have_ended() {
+    let behind = seen("Complete", vec![running("p-0"), ended("p-1", 0, "", 50)]);
+    assert_eq!(behind.fate(at(60)), Fate::Running, "the last word is still to come");
+    let silent = seen("Complete", vec![ended("p-0", 0, "", 50), ended("p-1", 0, "", 50)]);
+    assert!(matches!(silent.fate(at(60)), Fate::Ended { .. }), "nothing is to come any more");
+}

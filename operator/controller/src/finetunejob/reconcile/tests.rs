@@ -1,4 +1,4 @@
-use super::{next_look, own, rank_0};
+use super::{next_look, rank_0};
 use crate::finetunejob::attempt::SeenAttempt;
 use crate::watched::{BatchJob, COMPLETION_INDEX, Pod};
 use kube::runtime::controller::Action;
@@ -37,12 +37,6 @@ fn rank_0_is_in_the_running_pod_with_index_0() {
         let target = rank_0(&seen("u", &pods), 3);
         assert_eq!(target.map(|target| target.address.ip().to_string()).as_deref(), wanted, "{pods:?}");
     }
-}
-
-#[test]
-fn a_job_of_the_same_name_that_is_somebody_elses_is_not_ours() {
-    assert!(own(Some(seen("u", &[])), "u").is_some());
-    assert!(own(Some(seen("other", &[])), "u").is_none());
 }
 
 #[test]

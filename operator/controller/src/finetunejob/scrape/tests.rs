@@ -42,6 +42,20 @@ fn the_same_numbers_at_another_time_are_no_news() {
     assert!(!first.says_the_same(&next(Some(&first), 0, &said(4), at(25))));
 }
 
+#[tokio::test]
+async fn without_news_what_is_known_keeps_its_time() {
+    let (sender, _news) = mpsc::unbounded_channel();
+    let scraper = Scraper::new(Duration::from_secs(60), Arc::new(Metrics::new()), sender);
+    let target = Target { attempt: 0, address: ([127, 0, 0, 1], 9).into() };
+    scraper.watch("uid", "ml", "tiny", target.clone());
+    assert!(scraper.note("uid", &target, &said(3), at(10)));
+    assert!(!scraper.note("uid", &target, &said(3), at(25)));
+    let updated_at = |scraped: Option<Scraped>| scraped.map(|scraped| scraped.progress.updated_at);
+    assert_eq!(updated_at(scraper.latest("uid")), Some(at(10)), "or every look at the job would find a status to write");
+    assert!(scraper.note("uid", &target, &said(4), at(40)));
+    assert_eq!(updated_at(scraper.latest("uid")), Some(at(40)));
+}
+
 /// Serves these texts in turn, the last one again and again.
 async fn trainer(texts: Vec<&'static str>) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
