@@ -125,9 +125,19 @@ fn training() -> Vec<Case> {
         case("two restarts", vec![trainer("training_restarts", "0+0x10 1+0x10 2+0x60"), trainer("training_attempt", "0+0x200")], 45, &[]),
         case(
             "the loss is not a number",
-            vec![trainer("training_loss", "2.5 2.4 NaN NaN NaN")],
+            vec![
+                trainer("training_loss", "2.5 2.4 NaN NaN NaN"),
+                trainer("training_step", "21 22 23 24 25"),
+                trainer("training_resumed_from_step", "20+0x4"),
+            ],
             4,
             &["TemperLossNotFinite job_name=listings namespace=ml pod=listings-a0-0-x"],
+        ),
+        case(
+            "no step of these ranks has told a loss yet",
+            vec![trainer("training_loss", "NaN+0x4"), trainer("training_step", "20+0x4"), trainer("training_resumed_from_step", "20+0x4")],
+            4,
+            &[],
         ),
         case(
             "the loss is infinite",

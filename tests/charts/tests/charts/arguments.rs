@@ -41,6 +41,7 @@ fn values_reach_the_operator() {
         "leaderElection": { "leaseDuration": "60s", "renewDeadline": "40s", "retryPeriod": "5s" },
         "trainer": { "image": { "pullPolicy": "Never" } },
         "logFormat": "text",
+        "otlp": { "endpoint": "http://collector.monitoring:4318" },
         "extraArgs": ["--concurrency=7"],
     }));
     assert_eq!(args.cluster.concurrency, 7, "extraArgs come last");
@@ -49,6 +50,7 @@ fn values_reach_the_operator() {
     assert_eq!(args.jobs.trainer_image_pull_policy, PullPolicy::Never);
     assert_eq!(args.election.timing().lease_duration, Duration::from_secs(60));
     assert_eq!(args.observability.log_format, temper_operator::telemetry::LogFormat::Text);
+    assert_eq!(args.observability.otlp_endpoint.as_deref(), Some("http://collector.monitoring:4318"));
 }
 
 /// The chart's defaults and the operator's are the same, so that one page documents both.

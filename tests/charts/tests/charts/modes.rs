@@ -46,7 +46,7 @@ pub(crate) fn all() -> Vec<Mode> {
                 "trainer": { "image": { "repository": "registry.example.com:5000/temper/trainer", "digest": digest, "pullPolicy": "Always" } },
                 "serviceAccount": { "name": "operator", "annotations": { "example.com/role": "temper" } },
                 "runVolume": { "size": "1Ti", "storageClassName": "fast.nfs" },
-                "otlp": { "endpoint": "http://otel-collector.monitoring:4317" },
+                "otlp": { "endpoint": "http://otel-collector.monitoring:4318" },
                 "extraEnv": [{ "name": "HTTPS_PROXY", "value": "http://proxy:3128" }],
                 "priorityClassName": "system-cluster-critical",
                 "nodeSelector": { "kubernetes.io/os": "linux" },

@@ -49,7 +49,9 @@ fn expected() -> Rights {
 #[test]
 fn the_operator_may_do_what_it_does_and_nothing_else() {
     let cluster = render(&json!({}));
-    assert_eq!(rights(one(&cluster, "ClusterRole", "temper-operator")), expected());
+    let mut with_machines = expected();
+    with_machines.insert((String::new(), "nodes".to_owned()), ["list", "watch"].map(str::to_owned).into());
+    assert_eq!(rights(one(&cluster, "ClusterRole", "temper-operator")), with_machines);
     let namespaced = render(&json!({ "watchNamespace": "team-a" }));
     let role = one(&namespaced, "Role", "temper-operator");
     assert_eq!((rights(role), role.namespace()), (expected(), "team-a"));

@@ -7,9 +7,11 @@ use crate::prometheus;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use temper_chart_tests::repository;
 use temper_cluster_tests::operator::OperatorOptions;
 use temper_cluster_tests::process::Process;
 use temper_cluster_tests::{ControlPlane, Namespace, http, loopback, wait};
+use temper_crds::FineTuneJob;
 use temper_operator::metrics::table;
 use tempfile::TempDir;
 
@@ -65,6 +67,11 @@ async fn prometheus_loads_the_rules_and_scrapes_an_operator_with_the_charts_righ
     let account = namespace.token("temper-operator").await;
     let mut operator = OperatorOptions::new(&namespace, &account).start();
     operator.ready().await;
+    // A job that waits: counting begins with the first.
+    let sample = repository::read("deploy/samples/cluster/finetunejob.yaml").expect("the sample");
+    let mut job: Value = serde_saphyr::from_str(&sample).expect("YAML");
+    job["spec"]["suspend"] = json!(true);
+    namespace.create_object::<FineTuneJob>(job).await;
 
     let prometheus = Prometheus::start(operator.address());
     // What counts errors has nothing to tell yet.

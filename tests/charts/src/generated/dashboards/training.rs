@@ -2,9 +2,9 @@
 
 use super::grafana::{Dashboard, Panel, Row, Variable};
 use temper_contract::metric::{
-    ATTEMPT, CHECKPOINT_AGE, CHECKPOINT_ATTEMPT, CHECKPOINT_STEP, EPOCH, GPU_MEMORY, GRADIENT_NORM, LEARNING_RATE, Metric, RESIDENT_MEMORY,
-    RESTARTS, RESUMED_FROM_STEP, SKIPPED_STEPS, STARTED, STEP, STEP_DURATION, TARGET_TOKENS, TOKENS, TOKENS_PER_SECOND, TOTAL_STEPS,
-    TRAINING_LOSS, VALIDATION_LOSS,
+    ATTEMPT, CHECKPOINT_AGE, CHECKPOINT_ATTEMPT, CHECKPOINT_STEP, EPOCH, GPU_MEMORY, GRADIENT_NORM, LAST_PROGRESS, LEARNING_RATE, Metric,
+    RESIDENT_MEMORY, RESTARTS, RESUMED_FROM_STEP, SKIPPED_STEPS, STARTED, STEP, STEP_DURATION, TARGET_TOKENS, TOKENS, TOKENS_PER_SECOND,
+    TOTAL_STEPS, TRAINING_LOSS, VALIDATION_LOSS,
 };
 
 /// The chosen jobs; rank 0 speaks for a job.
@@ -20,11 +20,6 @@ fn of_job(metric: Metric) -> String {
 
 fn of_ranks(metric: Metric) -> String {
     format!("{}{{{RANKS}}}", metric.name)
-}
-
-/// A measure that stands at zero until it is first taken, such as the validation loss.
-fn measured(metric: Metric) -> String {
-    format!("{} != 0", of_job(metric))
 }
 
 fn curve(title: &'static str, unit: &'static str, description: &'static str, query: String) -> Panel {
@@ -66,6 +61,12 @@ pub(super) fn dashboard() -> Dashboard {
                     Panel::stat("Attempt", "short", "Number of the attempt, from 0.", of_job(ATTEMPT)),
                     Panel::stat("Restarts in place", "short", "Over all attempts.", of_job(RESTARTS)),
                     Panel::stat(
+                        "Since the last progress",
+                        "s",
+                        "Time since a step, an evaluation or a checkpoint was finished.",
+                        format!("time() - ({} > 0)", of_job(LAST_PROGRESS)),
+                    ),
+                    Panel::stat(
                         "Since the ranks met",
                         "s",
                         "Time since training began or went on.",
@@ -81,10 +82,10 @@ pub(super) fn dashboard() -> Dashboard {
                         "Loss",
                         "short",
                         "Mean loss of a target token, in nats.",
-                        vec![(measured(TRAINING_LOSS), "{{job_name}} training"), (measured(VALIDATION_LOSS), "{{job_name}} validation")],
+                        vec![(of_job(TRAINING_LOSS), "{{job_name}} training"), (of_job(VALIDATION_LOSS), "{{job_name}} validation")],
                     ),
                     curve("Learning rate", "sci", "Of the last step.", of_job(LEARNING_RATE)),
-                    curve("Gradient norm", "short", "Global norm before clipping.", measured(GRADIENT_NORM)).logarithmic(),
+                    curve("Gradient norm", "short", "Global norm before clipping.", of_job(GRADIENT_NORM)).logarithmic(),
                     curve(
                         "Skipped steps",
                         "short",
@@ -98,7 +99,7 @@ pub(super) fn dashboard() -> Dashboard {
                 height: 8,
                 panels: vec![
                     curve("Steps", "short", "Optimizer steps done.", of_job(STEP)),
-                    curve("Tokens a second", "short", "In the last step, over all ranks.", measured(TOKENS_PER_SECOND)),
+                    curve("Tokens a second", "short", "In the last step, over all ranks.", of_job(TOKENS_PER_SECOND)),
                     Panel::curves(
                         "Tokens",
                         "short",
