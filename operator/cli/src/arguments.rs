@@ -1,18 +1,30 @@
 //! The command line.
 
+pub mod cluster;
+
 use crate::exit;
 use crate::output::format::Format;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use cluster::{AccessArgs, DescribeArgs, GetArgs, LogsArgs, ResumeArgs, SuspendArgs};
 use std::path::PathBuf;
+use std::time::Duration;
 
-const ABOUT: &str = "Fine-tune, version and try out language models from Kubernetes manifests, on this machine.";
+const ABOUT: &str = "Fine-tune, version and try out language models from Kubernetes manifests, on this machine and in a cluster.";
 
 const EXAMPLES: &str = "\
-Examples:
+On this machine:
   temper validate -f job.yaml
   temper plan -f job.yaml --volume datasets=./data
   temper run -f job.yaml --volume datasets=./data
   temper generate --model registry:listings --prompt 'Write a listing for a cottage in Ashford.'
+
+In a cluster (as `kubectl temper ...` too: see `temper completion --help`):
+  temper plan --cluster -f job.yaml
+  kubectl apply -f job.yaml
+  temper get --watch
+  temper describe listings
+  temper logs listings -f
+  temper suspend listings
 ";
 
 /// The `temper` command.
@@ -33,7 +45,7 @@ pub enum Command {
     /// Check manifests without starting anything.
     #[command(after_help = VALIDATE_EXAMPLES)]
     Validate(ValidateArgs),
-    /// Show what `run` would do: stages, processes, parameters, memory.
+    /// Show what `run` would do, or with --cluster the operator: stages, processes, parameters, memory, objects.
     #[command(after_help = PLAN_EXAMPLES)]
     Plan(PlanArgs),
     /// Generate text from a model, with or without an adapter.
@@ -42,6 +54,21 @@ pub enum Command {
     /// Measure a model's loss and perplexity on a data set, with or without an adapter.
     #[command(after_help = EVALUATE_EXAMPLES)]
     Evaluate(EvaluateArgs),
+    /// List FineTuneJobs and ModelVersions in a cluster.
+    #[command(after_help = cluster::GET_EXAMPLES)]
+    Get(GetArgs),
+    /// Tell the story of a FineTuneJob or ModelVersion in a cluster, and what to do next.
+    #[command(after_help = cluster::DESCRIBE_EXAMPLES)]
+    Describe(DescribeArgs),
+    /// Print the logs of all ranks of a FineTuneJob in a cluster, merged.
+    #[command(after_help = cluster::LOGS_EXAMPLES)]
+    Logs(LogsArgs),
+    /// Hold a FineTuneJob in a cluster: it saves a checkpoint and frees its pods.
+    #[command(after_help = cluster::SUSPEND_EXAMPLES)]
+    Suspend(SuspendArgs),
+    /// Let a held FineTuneJob go on from its checkpoint, with another size if need be.
+    #[command(after_help = cluster::RESUME_EXAMPLES)]
+    Resume(ResumeArgs),
     /// Print the versions of `temper` and of the trainer it would start.
     Version(VersionArgs),
     /// Print a completion script for a shell.
@@ -69,7 +96,9 @@ Examples:
 const PLAN_EXAMPLES: &str = "\
 Examples:
   temper plan -f job.yaml --volume datasets=./data
-  temper plan -f job.yaml -o yaml";
+  temper plan -f job.yaml -o yaml
+  # what the operator would make, asked of the cluster's API server by a dry run; with the model here, its memory estimate too
+  temper plan --cluster -f job.yaml -n ml --volume models=./models";
 
 const GENERATE_EXAMPLES: &str = "\
 Examples:
@@ -85,8 +114,12 @@ Examples:
 const COMPLETION_EXAMPLES: &str = "\
 Examples:
   source <(temper completion bash)
-  temper completion zsh > \"${fpath[1]}/_temper\"
-  temper completion fish > ~/.config/fish/completions/temper.fish";
+  source <(temper completion zsh)
+  temper completion fish | source
+
+As a plugin of kubectl, with its completion:
+  ln -s \"$(command -v temper)\" ~/.local/bin/kubectl-temper
+  ln -s \"$(command -v temper)\" ~/.local/bin/kubectl_complete-temper";
 
 /// Where manifests are and what they refer to.
 #[derive(Args, Clone, Debug)]
@@ -177,6 +210,12 @@ pub struct PlanArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub manifests: ManifestArgs,
+    /// Ask a cluster's API server, by a dry run, what it would make of the job and of the objects that the operator makes for it.
+    #[arg(long)]
+    pub cluster: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub access: AccessArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub place: PlaceArgs,
@@ -319,6 +358,12 @@ pub struct CompletionArgs {
     pub shell: clap_complete::Shell,
 }
 
+/// Reads a span of time, such as `90s`, `5m` or `1h30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "write a time such as 90s, 5m or 1h30m".to_owned();
+    text.parse::<jiff::SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok()).ok_or_else(wrong)
+}
+
 /// Reads `NAME=FOLDER`.
 fn volume(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
@@ -329,12 +374,23 @@ fn volume(text: &str) -> Result<(String, PathBuf), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cli, Command};
+    use super::{Cli, Command, duration};
     use clap::{CommandFactory, Parser};
+    use std::time::Duration;
 
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn spans_of_time_are_read() {
+        for (text, seconds) in [("90s", 90), ("5m", 300), ("1h30m", 5400), ("0s", 0)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for wrong in ["", "5", "-5m", "soon"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub enum Exit {
     RequirementMissed,
     /// 6: another `temper` runs this job at the moment.
     Busy,
+    /// 7: the cluster cannot be reached, refuses, or does not have what was named.
+    Cluster,
     /// 130: interrupted; what was committed stays and the same command continues.
     Interrupted,
 }
@@ -33,11 +35,12 @@ Exit codes:
   4    the job ran and failed
   5    the job is complete but a --require threshold was missed
   6    another temper runs this job at the moment
+  7    the cluster cannot be reached, refuses, or does not have what was named
   130  interrupted; the same command continues";
 
 impl Exit {
     /// Every exit code, for tables and tests.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Success,
         Self::Unexpected,
         Self::Usage,
@@ -45,6 +48,7 @@ impl Exit {
         Self::JobFailed,
         Self::RequirementMissed,
         Self::Busy,
+        Self::Cluster,
         Self::Interrupted,
     ];
 
@@ -58,6 +62,7 @@ impl Exit {
             Self::JobFailed => 4,
             Self::RequirementMissed => 5,
             Self::Busy => 6,
+            Self::Cluster => 7,
             Self::Interrupted => 130,
         }
     }
@@ -83,6 +88,11 @@ impl Stop {
     /// A manifest, model, data set or other input that is wrong.
     pub fn invalid(message: impl Into<String>, next_step: impl Into<String>) -> Self {
         Self::new(Exit::InvalidInput, message, next_step)
+    }
+
+    /// A cluster that cannot be reached, refuses, or does not have what was named.
+    pub fn cluster(message: impl Into<String>, next_step: impl Into<String>) -> Self {
+        Self::new(Exit::Cluster, message, next_step)
     }
 
     /// A command line that is wrong.

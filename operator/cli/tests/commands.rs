@@ -9,7 +9,7 @@ fn help_shows_examples_and_exit_codes() {
     let setting = Setting::new();
     insta::assert_snapshot!("help", setting.temper(&["--help"]).ended_with(0).stdout);
     insta::assert_snapshot!("help_run", setting.temper(&["run", "--help"]).ended_with(0).stdout);
-    for command in ["validate", "plan", "generate", "evaluate", "completion"] {
+    for command in ["validate", "plan", "generate", "evaluate", "get", "describe", "logs", "suspend", "resume", "completion"] {
         setting.temper(&[command, "--help"]).ended_with(0).says("Examples:");
     }
 }
@@ -23,15 +23,42 @@ fn a_wrong_command_line_is_a_usage_error() {
     setting.run(&["--require", "loss<1"]).ended_with(2).says("perplexityDrop");
     setting.run(&["--compare-prompts", "prompts.jsonl", "--expect", "("]).ended_with(2).says("--expect");
     setting.run(&["--trainer", "nowhere"]).ended_with(2).says("nowhere");
+    setting.temper(&["plan", "-f", "job.yaml", "-n", "ml"]).ended_with(2).says("add --cluster");
+    setting.temper(&["describe"]).ended_with(2);
+    setting.temper(&["get", "pods/a"]).ended_with(2).says("ftj/NAME");
+    setting.temper(&["logs", "x", "--since", "soon"]).ended_with(2).says("5m");
+    setting.temper(&["logs", "x", "--rank", "1", "--stage", "prepare"]).ended_with(2).says("only training has ranks");
     assert!(setting.stages().is_empty(), "nothing is started");
 }
 
 #[test]
-fn completion_knows_the_commands() {
+fn without_a_cluster_its_commands_say_how_to_name_one() {
+    let setting = Setting::new();
+    for command in [&["get"][..], &["describe", "x"], &["logs", "x"], &["suspend", "x"], &["resume", "x"]] {
+        setting.temper(command).ended_with(7).says("no kubeconfig file").says("--kubeconfig FILE");
+    }
+    std::fs::write(setting.path("kubeconfig"), "clusters: 7").expect("written");
+    setting.temper(&["get", "--kubeconfig", "kubeconfig"]).ended_with(7).says("--kubeconfig kubeconfig cannot be used");
+}
+
+#[test]
+fn completion_knows_the_commands_and_their_values() {
     let setting = Setting::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        setting.temper(&["completion", shell]).ended_with(0).says("generate").says("compare-prompts");
+        setting.temper(&["completion", shell]).ended_with(0).says("TEMPER_COMPLETE");
     }
+    let complete = |words: &[&str]| {
+        let mut command = setting.command(&[&["--", "temper"], words].concat());
+        command.envs([("TEMPER_COMPLETE", "bash"), ("_CLAP_IFS", "\n"), ("_CLAP_COMPLETE_INDEX", &words.len().to_string())]);
+        let output = command.output().expect("started");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(complete(&["ge"]), ["generate", "get"]);
+    assert_eq!(complete(&["run", "--compare-p"]), ["--compare-prompts"]);
+    assert_eq!(complete(&["logs", "x", "--stage", "p"]), ["prepare", "publish"]);
+    // Without a cluster there are no names, and no complaint.
+    assert_eq!(complete(&["get", "m"]), ["mv"]);
 }
 
 #[test]

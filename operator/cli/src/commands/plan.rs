@@ -1,7 +1,9 @@
 //! `temper plan`.
 
 use crate::arguments::PlanArgs;
-use crate::exit::Exit;
+use crate::arguments::cluster::AccessArgs;
+use crate::cluster::preview;
+use crate::exit::{Exit, Stop};
 use crate::forecast::Forecast;
 use crate::local::home::Home;
 use crate::local::inputs::Digests;
@@ -13,8 +15,18 @@ use crate::output::format;
 use crate::output::terminal::Terminal;
 use anyhow::Result;
 
-/// Shows what `temper run` would do.
+/// Shows what `temper run` would do, or what the operator would.
 pub fn run(arguments: &PlanArgs, terminal: Terminal) -> Result<Exit> {
+    if arguments.cluster {
+        return preview::run(arguments, terminal);
+    }
+    if arguments.access != AccessArgs::default() {
+        return Err(Stop::usage(
+            "--kubeconfig, --context and --namespace say which cluster: this is a plan for this machine",
+            "add --cluster",
+        )
+        .into());
+    }
     let manifests = manifests::read(&arguments.manifests.filename).map_err(|findings| manifests::refused(&findings))?;
     let volumes = Volumes::new(&arguments.manifests.volume);
     let home = Home::find(arguments.place.home.as_deref())?;

@@ -27,9 +27,14 @@ pub fn machine_text<T: Serialize>(format: Format, value: &T) -> Result<Option<St
 
 /// Writes to standard output. A reader that has gone (`temper ... | head`) is not an error.
 pub fn print(text: &str) -> Result<()> {
+    print_to_reader(text).map(|_| ())
+}
+
+/// The same, for output without an end: whether there is still a reader.
+pub fn print_to_reader(text: &str) -> Result<bool> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.context("cannot write to standard output"),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        result => result.context("cannot write to standard output").map(|()| true),
     }
 }

@@ -2,9 +2,11 @@
 
 pub mod answers;
 pub mod bars;
+pub mod cluster;
 pub mod forecast_text;
 pub mod format;
 pub mod lines;
+pub mod live;
 pub mod pace;
 pub mod phrase;
 pub mod progress;

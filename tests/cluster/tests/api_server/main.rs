@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 mod admission;
+mod cli;
 mod faults;
 mod kubectl;
 mod pods;
