@@ -26,7 +26,8 @@ pub struct AuditedRequest {
     pub request_received_timestamp: Option<Timestamp>,
     /// When the server had answered it (for a watch: when it began to).
     pub stage_timestamp: Option<Timestamp>,
-    stage: String,
+    /// `ResponseStarted` or `ResponseComplete`.
+    pub stage: String,
 }
 
 /// Who asked.

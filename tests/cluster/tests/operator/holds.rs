@@ -1,7 +1,9 @@
 //! Jobs that are held and go on: suspension, resizing, queues, deadlines.
 
 use crate::world::{World, condition, holds, metrics};
-use kube::api::{Patch, PatchParams};
+use k8s_openapi::api::batch::v1::Job;
+use kube::ResourceExt;
+use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 use temper_cluster_tests::wait;
 
@@ -52,15 +54,34 @@ async fn a_queue_admits_and_evicts_the_training_job_and_the_operator_does_not_in
     world.batch_jobs().patch("tiny-a0", &kueue, &suspended(false)).await.expect("admitted");
     world.running("tiny", 0, 2).await;
     world.state("tiny", "Training").await;
-    // Kueue evicts: the pods write their checkpoint and end, and the next attempt waits for its turn.
+    // Kueue evicts: the pods write their checkpoint and end, and what goes on waits for its turn.
     world.batch_jobs().patch("tiny-a0", &kueue, &suspended(true)).await.expect("evicted");
-    let next = wait::until(&world.batch_jobs(), "tiny-a1", "there", |_| true).await;
-    assert_eq!(next.spec.and_then(|spec| spec.suspend), Some(true));
+    let attempt = waiting_after_eviction(&world).await;
     world.state("tiny", "Queued").await;
-    world.batch_jobs().patch("tiny-a1", &kueue, &suspended(false)).await.expect("admitted");
-    world.finish("tiny", 1).await;
+    world.batch_jobs().patch(&format!("tiny-a{attempt}"), &kueue, &suspended(false)).await.expect("admitted");
+    world.finish("tiny", attempt).await;
     let job = world.state("tiny", "Complete").await;
     assert_eq!(job.status.map(|status| status.restarts), Some(0));
+}
+
+/// The attempt that waits for the queue once the evicted pods are gone: the same, or the next where the Job controller saw a pod that had
+/// ended before it was gone, and judged it.
+async fn waiting_after_eviction(world: &World) -> u64 {
+    let of_training = ListParams::default().labels("temper.dev/stage=train");
+    wait::eventually(wait::PATIENCE, "an attempt waits for the queue, and no pod of it is left", async || {
+        let jobs = world.batch_jobs().list(&of_training).await.map_err(|error| error.to_string())?.items;
+        let pods = world.pods().list(&of_training).await.map_err(|error| error.to_string())?.items;
+        let has_failed = |job: &Job| {
+            let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+            conditions.iter().any(|condition| ["Failed", "FailureTarget"].contains(&condition.type_.as_str()) && condition.status == "True")
+        };
+        let is_suspended = |job: &&Job| job.spec.as_ref().and_then(|spec| spec.suspend) == Some(true) && !has_failed(job);
+        match jobs.iter().find(is_suspended).and_then(|job| job.labels().get("temper.dev/attempt")?.parse::<u64>().ok()) {
+            Some(attempt) if pods.iter().all(|pod| crate::world::attempt(pod) != attempt.to_string()) => Ok(attempt),
+            attempt => Err(format!("{attempt:?} waits, {} pods are there", pods.len())),
+        }
+    })
+    .await
 }
 
 #[tokio::test]
@@ -72,7 +93,7 @@ async fn a_deadline_ends_the_job_and_says_so() {
     assert_eq!(failed.reason, "DeadlineExceeded");
     assert!(failed.message.contains("activeDeadlineSeconds (2)"), "{}", failed.message);
     wait::eventually(wait::PATIENCE, "no pod of it runs", async || {
-        let pods = world.pods().list(&kube::api::ListParams::default()).await.map_err(|error| error.to_string())?;
+        let pods = world.pods().list(&ListParams::default()).await.map_err(|error| error.to_string())?;
         let running = pods.items.iter().filter(|pod| pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running")));
         match running.count() {
             0 => Ok(()),

@@ -3,13 +3,15 @@
 use crate::world::{World, condition, holds, prepared, published, rules, stage};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, ResourceQuota, Service};
 use k8s_openapi::api::rbac::v1::Role;
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PropagationPolicy};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use temper_cluster_tests::kubelet::Play;
 use temper_cluster_tests::metrics_page::MetricsPage;
 use temper_cluster_tests::wait;
+use temper_crds::FineTuneJob;
 
 /// A world whose prepare pods are in the way of themselves until the switch is thrown.
 async fn hindered(purpose: &str, obstacle: Play) -> (World, Arc<AtomicBool>) {
@@ -88,6 +90,53 @@ async fn a_right_that_is_taken_away_is_named_and_given_back_heals() {
     give(rules()).await;
     let job = world.state("tiny", "Training").await;
     assert!(!holds(&job, "Stalled"));
+}
+
+#[tokio::test]
+async fn children_whose_owner_is_taken_away_get_it_back_and_go_with_the_job() {
+    let world = World::new("stripped").await;
+    let job = world.create("tiny", json!({})).await;
+    world.running("tiny", 0, 2).await;
+    let (services, maps, jobs) = (world.namespace.api::<Service>(), world.namespace.api::<ConfigMap>(), world.batch_jobs());
+    let strip = Patch::Merge(json!({ "metadata": { "ownerReferences": null } }));
+    let by_somebody = PatchParams::default();
+    services.patch("tiny-ranks", &by_somebody, &strip).await.expect("changed");
+    maps.patch("tiny-trainer", &by_somebody, &strip).await.expect("changed");
+    jobs.patch("tiny-a0", &by_somebody, &strip).await.expect("changed");
+    wait::until(&services, "tiny-ranks", "owned again", |made| is_owned_by(made, &job)).await;
+    wait::until(&maps, "tiny-trainer", "owned again", |made| is_owned_by(made, &job)).await;
+    wait::until(&jobs, "tiny-a0", "owned again", |made| is_owned_by(made, &job)).await;
+    // It was nobody's failure, and nothing was started a second time.
+    world.finish("tiny", 0).await;
+    let job = world.state("tiny", "Complete").await;
+    assert_eq!(job.status.map(|status| (status.restarts, status.attempt)), Some((0, Some(0))));
+    world.jobs().delete("tiny", &DeleteParams::background()).await.expect("deleted");
+    wait::gone(&services, "tiny-ranks").await;
+    wait::gone(&jobs, "tiny-a0").await;
+}
+
+fn is_owned_by(object: &impl ResourceExt, job: &FineTuneJob) -> bool {
+    object.owner_references().iter().any(|owner| Some(&owner.uid) == job.uid().as_ref())
+}
+
+#[tokio::test]
+async fn what_an_earlier_job_of_the_same_name_left_behind_is_named_and_left_alone() {
+    let world = World::new("leftover").await;
+    world.create("tiny", json!({})).await;
+    world.running("tiny", 0, 2).await;
+    // As `kubectl delete --cascade=orphan` does.
+    let orphan = DeleteParams { propagation_policy: Some(PropagationPolicy::Orphan), ..DeleteParams::default() };
+    world.jobs().delete("tiny", &orphan).await.expect("deleted");
+    wait::gone(&world.jobs(), "tiny").await;
+    let left = world.batch_jobs().get("tiny-prepare-0").await.expect("left behind");
+    world.create("tiny", json!({})).await;
+    let job = world.state("tiny", "Forbidden").await;
+    let stalled = condition(&job, "Stalled").expect("there");
+    assert!(stalled.message.contains("tiny-prepare-0"), "{}", stalled.message);
+    assert_eq!(world.batch_jobs().get("tiny-prepare-0").await.expect("left alone").uid(), left.uid());
+    world.batch_jobs().delete("tiny-prepare-0", &DeleteParams::background()).await.expect("deleted");
+    world.batch_jobs().delete("tiny-a0", &DeleteParams::background()).await.expect("deleted");
+    world.state("tiny", "Training").await;
 }
 
 #[tokio::test]
