@@ -103,7 +103,7 @@ images: setup ## Build the container images, without a registry, and hold them t
 
 .PHONY: check-images
 check-images: images ## Run the images confined, look through their files, and build them a second time (minutes).
-	@scripts/check_images.sh
+	@scripts/check_images.sh --twice
 
 .PHONY: env
 env: ## Print the variables that an editor or a shell needs: eval "$$(make -s env)"

@@ -17,6 +17,7 @@ scripts/setup.sh cluster
 scripts/kubernetes.sh nodes helm
 if [ -z "${TEMPER_CLUSTER_IMAGES:-}" ]; then
   scripts/images.sh operator trainer pause
+  scripts/check_images.sh operator trainer
   TEMPER_CLUSTER_IMAGES="$TEMPER_CACHE/images/pause.tar $TEMPER_CACHE/images/temper-operator.tar $TEMPER_CACHE/images/temper-trainer.tar"
 fi
 cargo build --release --locked --workspace --bins
