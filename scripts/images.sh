@@ -21,12 +21,13 @@ stop() { printf 'images: %s\n' "$*" >&2; exit 1; }
 # In MB of 10^6 bytes, unpacked.
 limit() { case $1 in temper-operator) echo 40 ;; temper-trainer) echo 650 ;; temper-trainer-cuda) echo 8000 ;; pause) echo 5 ;; esac; }
 
-# A store of its own, so that the user's images stay as they are.
+# A store of its own, so that the user's images stay as they are; what is mounted is counted in a folder that no other store may share.
 store() {
   local run=${XDG_RUNTIME_DIR:-/run}
   [ -w "$run" ] || run=/tmp
   export CONTAINERS_STORAGE_CONF=$CACHE/storage.conf
-  printf '[storage]\ndriver = "overlay"\ngraphroot = "%s"\nrunroot = "%s"\n' "$CACHE/storage" "$run/temper-images-$(id -u)" > "$CONTAINERS_STORAGE_CONF"
+  printf '[storage]\ndriver = "overlay"\ngraphroot = "%s"\nrunroot = "%s"\n' "$CACHE/storage" \
+    "$run/temper-images-$(id -u)-$(sha256sum <<<"$CACHE" | cut -c1-8)" > "$CONTAINERS_STORAGE_CONF"
 }
 
 # Every file that the packages named are compiled from, and what decides how. Tests are not among them.
