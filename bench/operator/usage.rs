@@ -26,7 +26,9 @@ impl Usage {
         let mut nanoseconds = 0;
         for task in std::fs::read_dir(process.join("task")).with_context(|| format!("process {id} is gone"))? {
             let path = task?.path().join("schedstat");
-            nanoseconds += running_time(&read(&path)?).with_context(|| format!("{} has no running time", path.display()))?;
+            // A thread that has ended since is not counted, as none that ended before is.
+            let Ok(text) = std::fs::read_to_string(&path) else { continue };
+            nanoseconds += running_time(&text).with_context(|| format!("{} has no running time", path.display()))?;
         }
         let status = read(&process.join("status"))?;
         let bytes = |name: &str| kilobytes(&status, name).map(|count| count * 1024).with_context(|| format!("process {id} has no {name}"));

@@ -21,8 +21,12 @@ use temper_crds::{Decimal, FineTuneJobStatus, Timestamp};
 pub(crate) fn status(job: &ValidatedFineTuneJob, observed: &Observed, situation: &Situation, now: Timestamp) -> FineTuneJobStatus {
     let mut status = observed.status.clone();
     status.observed_generation = job.generation.or(status.observed_generation);
-    let was_finished = finished(&observed.status).is_some();
-    if was_finished && matches!(situation, Situation::Complete | Situation::Failed { .. }) {
+    let is_told = finished(&observed.status).is_some_and(|condition| match situation {
+        Situation::Complete => condition.type_ == COMPLETE,
+        Situation::Failed { .. } => condition.type_ == FAILED,
+        _ => false,
+    });
+    if is_told {
         // The facts may have been freed since, so what they said is kept; only the generation may be newer.
         status.conditions.iter_mut().for_each(|condition| condition.observed_generation = job.generation.or(condition.observed_generation));
         return status;

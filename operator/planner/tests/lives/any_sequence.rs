@@ -3,6 +3,7 @@
 use crate::world::{Fate, World, job};
 use proptest::prelude::*;
 use serde_json::json;
+use temper_crds::condition::ConditionStatus;
 use temper_planner::{Attempt, Cause, Intent, Outcome, plan};
 
 fn cause() -> impl Strategy<Value = Cause> {
@@ -55,6 +56,21 @@ fn check(world: &World) -> Result<(), TestCaseError> {
     let ready = world.last.status.conditions.iter().filter(|condition| condition.type_ == "Ready").count();
     prop_assert_eq!(ready, 1);
     Ok(())
+}
+
+/// Found by the test below: the status kept the failure, and so the job could fail again after it was complete.
+#[test]
+fn a_job_that_failed_and_is_complete_at_its_next_try_stays_complete() {
+    let mut world = World::new(job(&json!({ "failurePolicy": { "maxRestarts": 0 } })));
+    world.suffer_all(&[Fate::Registers(false), Fate::Done, Fate::Done, Fate::Done]);
+    assert_eq!(world.last.outcome(), Some(Outcome::Failed));
+    world.suffer_all(&[Fate::Retried, Fate::Registers(true)]);
+    let holds = |world: &World, type_: &str| {
+        world.last.status.conditions.iter().any(|condition| condition.type_ == type_ && condition.status == ConditionStatus::True)
+    };
+    assert!(holds(&world, "Complete") && !holds(&world, "Failed"), "{:#?}", world.last.status.conditions);
+    world.suffer(Fate::Registers(false));
+    assert_eq!(world.last.outcome(), Some(Outcome::Complete));
 }
 
 proptest! {
