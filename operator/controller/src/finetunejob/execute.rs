@@ -18,7 +18,7 @@ use serde_json::json;
 use std::fmt::Debug;
 use temper_contract::report::{PrepareReport, TrainReport};
 use temper_crds::ModelVersion;
-use temper_objects::{Object, Owner, names};
+use temper_objects::{Object, Owner, Places, names};
 use temper_planner::{Attempt, Intent, Observed, Stage, ValidatedFineTuneJob};
 
 /// Carries out one intent. What is carried out already costs no request.
@@ -249,7 +249,7 @@ async fn register(context: &Context, job: &ValidatedFineTuneJob, owner: &Owner, 
     let Some(prepared) = observed.prepare.iter().find_map(Attempt::report) else { return Ok(()) };
     let trained = observed.training.iter().find_map(|training| training.attempt.report());
     let api: Api<ModelVersion> = Api::namespaced(context.client.clone(), &owner.namespace);
-    keep_claim(context, owner).await?;
+    keep_claim(context, job, owner).await?;
     let mut version = next_version(&context.versions.of_model(&owner.namespace, &register.model_name), &register.model_name);
     loop {
         let object = model_version(job, owner, prepared, trained, published, version);
@@ -291,9 +291,10 @@ fn model_version(
 }
 
 /// Where the model lies on the claim that was made for the job, the claim must outlive the job.
-async fn keep_claim(context: &Context, owner: &Owner) -> Result<(), Error> {
+async fn keep_claim(context: &Context, job: &ValidatedFineTuneJob, owner: &Owner) -> Result<(), Error> {
     let name = names::run_claim(&owner.name);
-    if !context.families.has(&key(owner), Kind::PersistentVolumeClaim) {
+    let is_there = context.families.has(&key(owner), Kind::PersistentVolumeClaim);
+    if !is_there || !Places::of(job, owner).model_uri().starts_with(&format!("pvc://{name}/")) {
         return Ok(());
     }
     let api: Api<PersistentVolumeClaim> = Api::namespaced(context.client.clone(), &owner.namespace);
