@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use temper_cluster_tests::control_plane::Credentials;
 use temper_cluster_tests::kubelet::{End, Play};
 use temper_cluster_tests::metrics_page::MetricsPage;
-use temper_cluster_tests::{Namespace, PlayedKubelet, wait};
+use temper_cluster_tests::{Namespace, PlayedKubelet, last_words, wait};
 use temper_crds::{FineTuneJob, label};
 
 /// Rank 0's metrics, as the operator's objects have them.
@@ -70,7 +70,7 @@ impl World {
         })
         .await;
         let ends = pods.iter().map(|(node, pod)| {
-            let message = if *node == 0 { jobs::trained() } else { String::new() };
+            let message = if *node == 0 { last_words::trained() } else { String::new() };
             kubelet.end(pod, End::exit(0, message))
         });
         futures::future::join_all(ends).await;
@@ -80,8 +80,8 @@ impl World {
 fn play(pod: &Pod, page: &MetricsPage, trainers: &Trainers) -> Play {
     let text = |name: &str| pod.labels().get(name).cloned().unwrap_or_default();
     match text(label::STAGE).as_str() {
-        "prepare" => Play::succeeds(jobs::prepared()),
-        "publish" => Play::succeeds(jobs::published()),
+        "prepare" => Play::succeeds(last_words::prepared()),
+        "publish" => Play::succeeds(last_words::published()),
         _ => {
             let index = pod.annotations().get("batch.kubernetes.io/job-completion-index").and_then(|index| index.parse().ok()).unwrap_or(0);
             let mut known = trainers.lock().unwrap_or_else(PoisonError::into_inner);

@@ -18,22 +18,12 @@ pub fn largest<'a>(job: &ValidatedFineTuneJob, machines: impl IntoIterator<Item 
 #[cfg(test)]
 mod tests {
     use super::{LABEL, largest};
-    use crate::{Capabilities, ValidatedFineTuneJob, validate};
+    use crate::{ValidatedFineTuneJob, memory_policy};
     use serde_json::{Value, json};
     use std::collections::BTreeMap;
 
     fn job(node_selector: Value) -> ValidatedFineTuneJob {
-        let job = json!({
-            "apiVersion": "temper.dev/v1alpha1", "kind": "FineTuneJob", "metadata": { "name": "tiny" },
-            "spec": {
-                "baseModel": { "storageUri": "pvc://models/tiny" },
-                "dataset": { "storageUri": "pvc://data/rows.jsonl", "format": "text" },
-                "method": { "type": "full" },
-                "hyperparameters": { "maxSteps": 60 },
-                "trainer": { "nodeSelector": node_selector, "resourcesPerNode": { "limits": { "nvidia.com/gpu": 1 } } },
-            },
-        });
-        validate(&serde_json::from_value(job).expect("a job"), Capabilities::CLUSTER).expect("valid")
+        memory_policy::tests::job(json!({ "nodeSelector": node_selector, "resourcesPerNode": { "limits": { "nvidia.com/gpu": 1 } } }))
     }
 
     fn machine(pool: &str, memory: &str) -> BTreeMap<String, String> {

@@ -34,14 +34,15 @@ fn gibibytes(bytes: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::excess;
     use crate::{Capabilities, ValidatedFineTuneJob, validate};
     use serde_json::{Value, json};
 
     const GIB: u64 = 1 << 30;
 
-    fn job(trainer: Value) -> ValidatedFineTuneJob {
+    /// A job with this `spec.trainer`.
+    pub(crate) fn job(trainer: Value) -> ValidatedFineTuneJob {
         let job = json!({
             "apiVersion": "temper.dev/v1alpha1", "kind": "FineTuneJob", "metadata": { "name": "tiny" },
             "spec": {

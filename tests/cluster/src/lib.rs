@@ -14,6 +14,7 @@ pub mod helm;
 pub mod http;
 pub mod kubectl;
 pub mod kubelet;
+pub mod last_words;
 pub mod loopback;
 pub mod metrics_page;
 pub mod namespace;

@@ -5,7 +5,7 @@ use super::error::Error;
 use super::family::{JobKey, Kind};
 use super::registration::{KnownVersion, next_version};
 use crate::FIELD_MANAGER;
-use crate::watched::{BatchJob, Marker};
+use crate::watched::{BatchJob, Marker, controller};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service};
@@ -69,7 +69,7 @@ fn in_place_restarts_before(observed: &Observed, attempt: u64) -> u64 {
 
 /// Makes what an intent stands for, as far as it is not there.
 async fn ensure(context: &Context, owner: &Owner, stage: Stage, attempt: u64, build: impl FnOnce() -> Vec<Object>) -> Result<(), Error> {
-    let key = key(owner);
+    let key = JobKey::from(owner);
     let families = &context.families;
     let name = names::batch_job(&owner.name, stage, attempt);
     let there = families.attempt(&key, &name);
@@ -111,7 +111,7 @@ async fn ensure(context: &Context, owner: &Owner, stage: Stage, attempt: u64, bu
 /// A Job of the name that is wanted, of an earlier job of this name or of somebody else: what it did is not this job's work.
 fn in_the_way(there: &BatchJob, owner: &Owner, name: &str) -> Error {
     let action = format!("make Job {}/{name}", owner.namespace);
-    if there.is_going() || there.metadata.owner_references.iter().flatten().any(|owner| owner.controller == Some(true)) {
+    if there.is_going() || controller(&there.metadata).is_some() {
         // It is about to go with its owner.
         return Error::Conflict { action };
     }
@@ -135,10 +135,6 @@ fn companions(job: &str, stage: Stage) -> Vec<(Kind, String)> {
         Stage::Prepare | Stage::Publish => vec![config, (Kind::NetworkPolicy, names::transfer_policy(job))],
         Stage::Train => vec![config, (Kind::NetworkPolicy, names::ranks_policy(job)), (Kind::Service, names::service(job))],
     }
-}
-
-fn key(owner: &Owner) -> JobKey {
-    JobKey { namespace: owner.namespace.clone(), name: owner.name.clone() }
 }
 
 fn kind(object: &Object) -> Kind {
@@ -176,7 +172,7 @@ where
 
 /// Deletes a Job; its pods get SIGTERM, write a checkpoint and end, and the Job stays until they have.
 pub async fn stop(context: &Context, owner: &Owner, job_name: &str) -> Result<(), Error> {
-    let seen = context.families.attempt(&key(owner), job_name);
+    let seen = context.families.attempt(&JobKey::from(owner), job_name);
     match seen {
         Some(seen) if seen.job.is_going() => Ok(()),
         Some(seen) => delete::<Job>(context, &owner.namespace, job_name, seen.job.metadata.uid.clone(), DeleteParams::foreground()).await,
@@ -187,7 +183,7 @@ pub async fn stop(context: &Context, owner: &Owner, job_name: &str) -> Result<()
 /// Deletes the Jobs of earlier tries whose ends are in the written status.
 pub async fn sweep(context: &Context, owner: &Owner, observed: &Observed) -> Result<(), Error> {
     for name in superseded(&owner.name, observed) {
-        if let Some(seen) = context.families.attempt(&key(owner), &name).filter(|seen| !seen.job.is_going()) {
+        if let Some(seen) = context.families.attempt(&JobKey::from(owner), &name).filter(|seen| !seen.job.is_going()) {
             delete::<Job>(context, &owner.namespace, &name, seen.job.metadata.uid.clone(), DeleteParams::background()).await?;
         }
     }
@@ -208,7 +204,7 @@ fn superseded(job_name: &str, observed: &Observed) -> Vec<String> {
 
 /// Deletes what a finished job still has. Its own claim stays where a model or checkpoints lie on it that nobody has elsewhere.
 pub async fn free(context: &Context, owner: &Owner, with_claim: bool) -> Result<(), Error> {
-    let key = key(owner);
+    let key = JobKey::from(owner);
     let namespace = &owner.namespace;
     for (kind, name) in context.families.names(&key) {
         match kind {
@@ -293,7 +289,7 @@ fn model_version(
 /// Where the model lies on the claim that was made for the job, the claim must outlive the job.
 async fn keep_claim(context: &Context, job: &ValidatedFineTuneJob, owner: &Owner) -> Result<(), Error> {
     let name = names::run_claim(&owner.name);
-    let is_there = context.families.has(&key(owner), Kind::PersistentVolumeClaim);
+    let is_there = context.families.has(&JobKey::from(owner), Kind::PersistentVolumeClaim);
     if !is_there || !Places::of(job, owner).model_uri().starts_with(&format!("pvc://{name}/")) {
         return Ok(());
     }

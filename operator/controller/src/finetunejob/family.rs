@@ -4,12 +4,13 @@
 //! finished jobs are let go, so that what is kept grows with the jobs that run.
 
 use super::attempt::SeenAttempt;
-use crate::watched::{BatchJob, Pod};
+use crate::watched::{BatchJob, Pod, controller};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::ObjectMeta;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use temper_crds::label;
+use temper_objects::Owner;
 
 /// A FineTuneJob by namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,6 +72,12 @@ impl JobKey {
     pub fn of(metadata: &ObjectMeta) -> Option<Self> {
         let name = metadata.labels.as_ref()?.get(label::JOB_NAME)?.clone();
         Some(Self { namespace: metadata.namespace.clone()?, name })
+    }
+}
+
+impl From<&Owner> for JobKey {
+    fn from(owner: &Owner) -> Self {
+        Self { namespace: owner.namespace.clone(), name: owner.name.clone() }
     }
 }
 
@@ -136,7 +143,7 @@ impl Families {
         let Member::Job(job) = &family.members.get(&(Kind::Job, job_name.into()))?.1 else { return None };
         let uid = job.metadata.uid.as_deref();
         let pods = family.members.values().filter_map(|(_, member)| match member {
-            Member::Pod(pod) if uid.is_some() && owner_uid(&pod.metadata) == uid => Some(Arc::clone(pod)),
+            Member::Pod(pod) if uid.is_some() && controller(&pod.metadata).map(|owner| owner.uid.as_str()) == uid => Some(Arc::clone(pod)),
             _ => None,
         });
         Some(SeenAttempt { job: Arc::clone(job), pods: pods.collect() })
@@ -202,11 +209,6 @@ impl Known {
         let listing = self.listing(kind);
         self.families.entry(key).or_default().members.insert((kind, name.into()), (listing, member));
     }
-}
-
-/// UID of the object's controller.
-fn owner_uid(metadata: &ObjectMeta) -> Option<&str> {
-    metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.as_str())
 }
 
 #[cfg(test)]

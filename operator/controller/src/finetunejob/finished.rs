@@ -17,7 +17,7 @@ use temper_planner::ttl_policy::{Decision, decide};
 /// Frees what a finished job holds, in time; says that a newer generation was seen.
 pub async fn reconcile(context: &Context, known: &KnownJob, owner: &Owner, end: Finished, now: Timestamp) -> Result<Action, Error> {
     context.scraper.forget(&owner.uid);
-    let key = JobKey { namespace: owner.namespace.clone(), name: owner.name.clone() };
+    let key = JobKey::from(owner);
     context.families.shrink(&key);
     if end.observed_generation < known.metadata.generation {
         acknowledge(context, owner, known.metadata.generation).await?;

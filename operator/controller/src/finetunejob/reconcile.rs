@@ -76,7 +76,7 @@ async fn active(context: &Context, job: &FineTuneJob, owner: &Owner, now: Timest
             return Ok(Action::await_change());
         }
     };
-    let key = JobKey { namespace: owner.namespace.clone(), name: owner.name.clone() };
+    let key = JobKey::from(owner);
     let find = |stage: Stage, number: u64| {
         // A Job of the same name that belongs to something else is not ours.
         context.families.attempt(&key, &names::batch_job(&owner.name, stage, number)).filter(|seen| seen.job.is_of(&owner.uid))
@@ -180,7 +180,7 @@ async fn carry_out(
     }
     if let Situation::Working { stage: Stage::Train, attempt } = plan.situation {
         let name = names::batch_job(&owner.name, Stage::Train, attempt);
-        let key = JobKey { namespace: owner.namespace.clone(), name: owner.name.clone() };
+        let key = JobKey::from(owner);
         if context.families.attempt(&key, &name).is_some_and(|seen| seen.is_to_be_abandoned(now)) {
             execute::stop(context, owner, &name).await?;
         }

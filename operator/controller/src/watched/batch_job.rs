@@ -1,6 +1,6 @@
 //! What is read of a `batch/v1` Job.
 
-use super::stands_for;
+use super::{controller, stands_for};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::ObjectMeta;
 use serde::Deserialize;
@@ -82,16 +82,12 @@ impl BatchJob {
 
     /// Whether it belongs to the job with this UID: by its owner reference, or by what it was made with if somebody took that away.
     pub fn is_of(&self, uid: &str) -> bool {
-        self.is_owned_by(uid) || self.has_no_controller() && self.annotation(label::JOB_UID) == Some(uid)
+        self.is_owned_by(uid) || controller(&self.metadata).is_none() && self.annotation(label::JOB_UID) == Some(uid)
     }
 
     /// Whether the job with this UID is its owner, so that it goes when that goes.
     pub fn is_owned_by(&self, uid: &str) -> bool {
         self.metadata.owner_references.iter().flatten().any(|owner| owner.uid == uid)
-    }
-
-    fn has_no_controller(&self) -> bool {
-        !self.metadata.owner_references.iter().flatten().any(|owner| owner.controller == Some(true))
     }
 
     fn annotation(&self, name: &str) -> Option<&str> {

@@ -13,11 +13,16 @@ pub use fine_tune_job::{Active, Body, Finished, KnownJob};
 pub use metadata::Marker;
 pub use pod::{COMPLETION_INDEX, ContainerState, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus, Terminated, Waiting};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::ObjectMeta;
 
-/// Takes away what is only of use to other programs: managed fields, and annotations except those that are named.
+/// What an object belongs to, of which there is at most one.
+pub fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
+    metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
+}
+
+/// Takes away the annotations that are only of use to other programs: all but those that are named. Managed fields were never decoded.
 pub fn prune(metadata: &mut ObjectMeta, annotations: &[&str]) {
-    metadata.managed_fields = None;
     if let Some(all) = &mut metadata.annotations {
         all.retain(|name, _| annotations.contains(&name.as_str()));
     }

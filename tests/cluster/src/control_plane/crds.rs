@@ -21,6 +21,20 @@ pub(super) async fn install(client: Client) {
         let crd: CustomResourceDefinition = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         api.create(&PostParams::default(), &crd).await.unwrap_or_else(|error| panic!("{} is refused: {error}", path.display()));
         wait::until(&api, &crd.name_any(), "established", established).await;
+        discovered(api.clone().into_client(), &crd).await;
+    }
+}
+
+/// An established kind is served at once, but what tells kubectl of it follows a moment later.
+async fn discovered(client: Client, crd: &CustomResourceDefinition) {
+    for version in crd.spec.versions.iter().filter(|version| version.served) {
+        let group = format!("{}/{}", crd.spec.group, version.name);
+        wait::eventually(wait::PATIENCE, &format!("{} is in discovery", crd.name_any()), async || {
+            let listed = client.list_api_group_resources(&group).await.map_err(|error| error.to_string())?;
+            let is_there = listed.resources.iter().any(|resource| resource.name == crd.spec.names.plural);
+            is_there.then_some(()).ok_or_else(|| "it is not listed".to_owned())
+        })
+        .await;
     }
 }
 

@@ -1,10 +1,11 @@
 //! Failures by their causes: what is tried again, what counts, what ends the job.
 
-use crate::world::{World, attempt, condition, holds, index, prepared, published, stage, usual};
+use crate::world::{World, attempt, condition, holds, index, stage, usual};
 use kube::ResourceExt;
 use kube::api::DeleteParams;
 use serde_json::json;
 use temper_cluster_tests::kubelet::{End, Play};
+use temper_cluster_tests::last_words::{prepared, published};
 use temper_cluster_tests::metrics_page::MetricsPage;
 use temper_cluster_tests::wait;
 use temper_contract::{ExitCode, TerminationMessage};

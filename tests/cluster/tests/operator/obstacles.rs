@@ -1,6 +1,6 @@
 //! What is in the way of a job: told with what to do, and gone when its cause is.
 
-use crate::world::{World, condition, holds, prepared, published, rules, stage};
+use crate::world::{World, condition, holds, rules, stage};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, ResourceQuota, Service};
 use k8s_openapi::api::rbac::v1::Role;
 use kube::ResourceExt;
@@ -9,6 +9,7 @@ use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use temper_cluster_tests::kubelet::Play;
+use temper_cluster_tests::last_words::{prepared, published};
 use temper_cluster_tests::metrics_page::MetricsPage;
 use temper_cluster_tests::wait;
 use temper_crds::FineTuneJob;

@@ -8,13 +8,11 @@ use kube::ResourceExt;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use temper_cluster_tests::kubelet::{End, Play};
+use temper_cluster_tests::last_words::{prepared, published, trained};
 use temper_cluster_tests::metrics_page::MetricsPage;
 use temper_cluster_tests::operator::OperatorOptions;
 use temper_cluster_tests::{FaultProxy, Namespace, Operator, PlayedKubelet, wait};
-use temper_contract::report::{
-    ArtifactFormat, BeforeAfter, DatasetCounts, Parameters, PrepareReport, PublishReport, Rejection, TrainReport,
-};
-use temper_contract::{StageReport, metric};
+use temper_contract::metric;
 use temper_crds::condition::{Condition, ConditionStatus};
 use temper_crds::{FineTuneJob, label};
 
@@ -203,63 +201,6 @@ pub(crate) fn index(pod: &Pod) -> usize {
 
 fn phase(pod: &Pod) -> &str {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
-}
-
-fn digest(of: u8) -> String {
-    format!("sha256:{of:064}")
-}
-
-const PARAMETERS: Parameters = Parameters { total: 139_399_488, trainable: 4_884_480 };
-
-pub(crate) fn prepared() -> String {
-    let rejection = Rejection { count: 3, first: vec!["rows.jsonl:7".to_owned()] };
-    let counts = DatasetCounts {
-        rows: 103,
-        accepted: 98,
-        validation: 2,
-        rejected: [("tooShort".to_owned(), rejection)].into(),
-        tokens: 9000,
-        ..DatasetCounts::default()
-    };
-    StageReport::Prepared(PrepareReport {
-        counts,
-        digest: digest(1),
-        chat_template_digest: Some(digest(2)),
-        base_model_digest: digest(3),
-        parameters: PARAMETERS,
-        memory_estimate_bytes: 1 << 30,
-        seconds: 2.0,
-    })
-    .to_json()
-}
-
-pub(crate) fn trained() -> String {
-    StageReport::Trained(TrainReport {
-        step: 60,
-        total_steps: 60,
-        reason: "complete".to_owned(),
-        checkpoint: "/volumes/checkpoints/x".to_owned(),
-        parameters: PARAMETERS,
-        training_loss: 0.5,
-        validation: Some(BeforeAfter { before: 2.4, after: 0.04 }),
-        tokens: 100_000,
-        tokens_per_second: 450.0,
-        seconds: 222.0,
-        evaluation_seconds: 12.0,
-        restarts: 0,
-        peak_memory_bytes: 1 << 30,
-    })
-    .to_json()
-}
-
-pub(crate) fn published() -> String {
-    StageReport::Published(PublishReport {
-        path: "/volumes/models/out".to_owned(),
-        format: ArtifactFormat::PeftAdapter,
-        digest: digest(4),
-        files: [("adapter_config.json".to_owned(), digest(5))].into(),
-    })
-    .to_json()
 }
 
 /// Rank 0's metrics at a step of 60, with the newest checkpoint at another.
