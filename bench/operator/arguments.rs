@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Measures what the operator costs; `make bench-operator` builds what it needs.
 #[derive(Clone, Debug, Parser)]
 pub(crate) struct Arguments {
+    /// Our binary, as it is shipped; without it the one that cargo built for the tests.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) operator: Option<PathBuf>,
     /// The peer's binary, built from bench/operator/peer.
     #[arg(long, value_name = "FILE")]
     pub(crate) peer: PathBuf,

@@ -44,6 +44,8 @@ impl fmt::Display for Side {
 
 /// What they are started from.
 pub(crate) struct Program {
+    /// temper-operator; `None` for the one that cargo built.
+    pub(crate) operator: Option<PathBuf>,
     pub(crate) peer: PathBuf,
 }
 
@@ -58,7 +60,9 @@ impl Program {
     pub(crate) async fn start(&self, side: Side, namespace: &Namespace, credentials: &Credentials) -> Result<Controller> {
         let controller = match side {
             Side::Ours => {
-                let mut operator = OperatorOptions::new(namespace, credentials).start();
+                let options = OperatorOptions::new(namespace, credentials);
+                let options = self.operator.iter().fold(options, |options, program| options.program(program.clone()));
+                let mut operator = options.start();
                 operator.ready().await;
                 Controller::Ours(Box::new(operator))
             }

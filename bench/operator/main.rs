@@ -51,7 +51,7 @@ fn main() -> Result<()> {
 }
 
 async fn measure(arguments: &Arguments) -> Result<Report> {
-    let programs = Program { peer: arguments.peer.clone() };
+    let programs = Program { operator: arguments.operator.clone(), peer: arguments.peer.clone() };
     let mut report = Report::new(machine::describe());
     say("one life under each controller, compared");
     let finished = check::equal_ends(&programs).await?;

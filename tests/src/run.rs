@@ -13,6 +13,8 @@ use std::process::{Child, Command};
 #[derive(Debug)]
 pub struct Place {
     folder: tempfile::TempDir,
+    arguments: Vec<String>,
+    variables: Vec<(String, String)>,
 }
 
 impl Place {
@@ -39,7 +41,29 @@ impl Place {
         let manifest = json!({"apiVersion": "temper.dev/v1alpha1", "kind": "FineTuneJob", "metadata": {"name": "sentences"}, "spec": spec});
         // JSON is YAML.
         std::fs::write(folder.path().join("job.yaml"), manifest.to_string()).expect("the manifest is written");
-        Self { folder }
+        Self { folder, arguments: Vec::new(), variables: Vec::new() }
+    }
+
+    /// The same with a folder that stands in for a Secret with these keys.
+    ///
+    /// # Panics
+    /// When the temporary folder cannot be written.
+    #[must_use]
+    pub fn with_secret(mut self, name: &str, keys: &[(&str, &str)]) -> Self {
+        let folder = self.folder.path().join("secrets").join(name);
+        std::fs::create_dir_all(&folder).expect("a folder in the temporary folder");
+        for (key, value) in keys {
+            std::fs::write(folder.join(key), value).expect("the key is written");
+        }
+        self.arguments.extend(["--secret".to_owned(), format!("{name}={}", folder.display())]);
+        self
+    }
+
+    /// The same with a variable in `temper`'s environment.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     fn command(&self) -> Command {
@@ -47,6 +71,7 @@ impl Place {
         let volume = |name: &str, folder: &Path| format!("{name}={}", folder.display());
         command.arg("run").arg("-f").arg(self.folder.path().join("job.yaml")).arg("--home").arg(self.folder.path().join("home"));
         command.args(["--volume", &volume("models", reference::models()), "--volume", &volume("data", &self.folder.path().join("data"))]);
+        command.args(&self.arguments).envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.process_group(0).env_remove("TEMPER_HOME");
         command
     }

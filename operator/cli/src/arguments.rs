@@ -82,6 +82,8 @@ Examples:
   temper run -f job.yaml --volume datasets=./data
   # the same command again continues an unfinished run and shows a finished one
   temper run -f job.yaml --volume datasets=./data
+  # a model of the hub and data in a bucket, with credentials for the Secrets that the manifest names
+  temper run -f job.yaml --secret hf-token=./hf --secret s3-keys=./s3
   # compare answers before and after, and fail unless the model has learned
   temper run -f job.yaml --compare-prompts prompts.jsonl --expect '^Price: ' \\
     --require 'matchesAfter>=8' --require 'perplexityDrop>=0.4'
@@ -130,6 +132,9 @@ pub struct ManifestArgs {
     /// The folder that stands in for a volume: `pvc://NAME/path` is FOLDER/path.
     #[arg(long, value_name = "NAME=FOLDER", value_parser = volume)]
     pub volume: Vec<(String, PathBuf)>,
+    /// The folder that stands in for a Secret: a file for each key, such as FOLDER/token for hf:// or FOLDER/accessKeyId for s3://.
+    #[arg(long, value_name = "NAME=FOLDER", value_parser = volume)]
+    pub secret: Vec<(String, PathBuf)>,
 }
 
 /// Where runs, the registry and the trainer are.

@@ -4,7 +4,7 @@ use crate::local::durable;
 use crate::local::home::Home;
 use crate::local::job::LocalJob;
 use crate::local::machine;
-use crate::local::model_check;
+use crate::local::model_check::{self, ModelCheck};
 use crate::local::observe::{Live, observe};
 use crate::local::registry::Registry;
 use crate::local::state::RunState;
@@ -29,8 +29,8 @@ pub struct Forecast {
     pub situation: String,
     /// The stages in order.
     pub stages: Vec<StageForecast>,
-    /// The base model.
-    pub model: ModelForecast,
+    /// The base model; absent until `prepare` has fetched it, where it is not on this machine.
+    pub model: Option<ModelForecast>,
     /// Examples in one optimizer step.
     pub examples_per_step: u64,
     /// Optimizer steps; absent until the data is prepared, where the manifest gives epochs.
@@ -88,7 +88,8 @@ impl Forecast {
     /// Looks at a job's model and run folder; the inner error is a problem of the manifest.
     pub fn of(job: &LocalJob, home: &Home) -> Result<Result<Self, Vec<Problem>>> {
         let config = job.config();
-        let model = match model_check::check(&config) {
+        let is_here = config.base_model.fetch.is_none() || job.run.prepare_report()?.is_some();
+        let model = match is_here.then(|| model_check::check(&config)).transpose() {
             Ok(model) => model,
             Err(problem) => return Ok(Err(vec![problem])),
         };
@@ -105,24 +106,30 @@ impl Forecast {
             run: job.run.root().to_path_buf(),
             situation: sentence(&situation, checkpoint),
             stages: stages(job, home, &situation)?,
-            model: ModelForecast {
-                family: model.family,
-                parameters: model.parameters,
-                adapted_modules: model.adapted_modules,
-                memory_bytes_per_rank: model.memory.total,
-                memory_bytes: MemoryForecast {
-                    weights: model.memory.weights,
-                    gradients: model.memory.gradients,
-                    optimizer: model.memory.optimizer,
-                    activations: model.memory.activations,
-                },
-                memory_bytes_total: model.memory.total.saturating_mul(ranks),
-                memory_bytes_available: machine::available_memory(),
-            },
+            model: model.map(|model| ModelForecast::of(model, ranks)),
             examples_per_step,
             total_steps: total_steps(&job.validated.hyperparameters, dataset.as_ref(), examples_per_step),
             dataset,
         }))
+    }
+}
+
+impl ModelForecast {
+    fn of(model: ModelCheck, ranks: u64) -> Self {
+        Self {
+            family: model.family,
+            parameters: model.parameters,
+            adapted_modules: model.adapted_modules,
+            memory_bytes_per_rank: model.memory.total,
+            memory_bytes: MemoryForecast {
+                weights: model.memory.weights,
+                gradients: model.memory.gradients,
+                optimizer: model.memory.optimizer,
+                activations: model.memory.activations,
+            },
+            memory_bytes_total: model.memory.total.saturating_mul(ranks),
+            memory_bytes_available: machine::available_memory(),
+        }
     }
 }
 

@@ -90,6 +90,8 @@ pub struct Seconds {
 #[allow(missing_docs)]
 pub struct Places {
     pub model: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uploaded: Option<String>,
     pub run: PathBuf,
     pub checkpoints: PathBuf,
     pub logs: PathBuf,
@@ -147,6 +149,7 @@ impl Summary {
             },
             places: Places {
                 model: registered.map_or_else(|| PathBuf::from(&published.path), |registered| registered.model.clone()),
+                uploaded: job.config().output.upload.map(|remote| remote.uri),
                 run: job.run.root().to_path_buf(),
                 checkpoints: job.folders.checkpoints.clone(),
                 logs: job.run.logs(),

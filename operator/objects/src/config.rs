@@ -1,7 +1,7 @@
 //! The configuration that a job's trainers read in a cluster.
 
 use crate::owner::Owner;
-use crate::places::{Places, remote};
+use crate::places::Places;
 use temper_contract::TrainerConfig;
 use temper_planner::ValidatedFineTuneJob;
 
@@ -9,14 +9,6 @@ use temper_planner::ValidatedFineTuneJob;
 /// it has made already, which the trainer goes on counting, and those that `Intent::EnsureTrainers` has left.
 pub fn trainer_config(job: &ValidatedFineTuneJob, owner: &Owner, max_restarts: u64) -> TrainerConfig {
     let mut config = temper_planner::trainer_config(job, Places::of(job, owner).folders());
-    let run_name = owner.run_name();
-    // Places that the spec names may serve many jobs: each has its own folder in them.
-    if let (Some(mirror), Some(uri)) = (&mut config.checkpoint.mirror, remote(job.checkpoint_location.as_ref(), &run_name)) {
-        mirror.uri = uri;
-    }
-    if let (Some(upload), Some(uri)) = (&mut config.output.upload, remote(job.output_location.as_ref(), &run_name)) {
-        upload.uri = uri;
-    }
     config.failure.max_restarts = max_restarts;
     config
 }

@@ -54,8 +54,16 @@ impl Places {
         let run = checkpoints_on.unwrap_or_else(|| OnClaim { claim: names::run_claim(&owner.name), path: String::new() }).join(&run_name);
         let output = job.output_location.as_ref().and_then(OnClaim::of).map_or_else(|| run.join(OUTPUT), |output| output.join(&run_name));
         let checkpoints = run.join(layout::CHECKPOINTS);
+        let uri = |location: Option<&Location>, on_claim: &OnClaim| {
+            location.filter(|location| location.is_remote()).map_or_else(|| on_claim.uri(), |location| location.folder_of(&run_name))
+        };
+        let (checkpoints_uri, model_uri) =
+            (uri(job.checkpoint_location.as_ref(), &checkpoints), uri(job.output_location.as_ref(), &output));
+        let secrets = secrets(job);
         let input = |location: &Location, fetched| input(location, &run.join(fetched));
         Self {
+            checkpoints_uri,
+            model_uri,
             folders: Folders {
                 run: run.mount(),
                 checkpoints: checkpoints.mount(),
@@ -63,12 +71,11 @@ impl Places {
                 base_model: input(&job.base_model, layout::FETCHED_BASE_MODEL),
                 dataset: input(&job.dataset, layout::FETCHED_DATASET),
                 validation: job.validation.as_ref().map(|location| input(location, layout::FETCHED_VALIDATION)),
-                secrets: SECRETS.into(),
+                secrets: secrets.values().flatten().map(|name| (name.clone(), Path::new(SECRETS).join(name))).collect(),
+                run_name,
             },
-            checkpoints_uri: remote(job.checkpoint_location.as_ref(), &run_name).unwrap_or_else(|| checkpoints.uri()),
-            model_uri: remote(job.output_location.as_ref(), &run_name).unwrap_or_else(|| output.uri()),
             mounts: mounts(job, &run.claim),
-            secrets: secrets(job),
+            secrets,
             owns_claim,
             run,
         }
@@ -108,15 +115,6 @@ impl Places {
     /// Where others find the published model.
     pub fn model_uri(&self) -> &str {
         &self.model_uri
-    }
-}
-
-/// The job's own folder on an object store, below the one that the spec names; `None` for a location of another kind.
-pub(crate) fn remote(location: Option<&Location>, run_name: &str) -> Option<String> {
-    let location = location?;
-    match location.storage {
-        StorageUri::ObjectStore { .. } => Some(format!("{}/{run_name}", location.uri.trim_end_matches('/'))),
-        StorageUri::Pvc { .. } | StorageUri::File { .. } | StorageUri::HuggingFace { .. } => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The configuration that the trainer of a validated job reads.
 
-use crate::storage_uri::StorageUri;
 use crate::validated::{Location, ValidatedFineTuneJob};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use temper_contract::TrainerConfig;
 use temper_contract::config::{BaseModel, Checkpoint, Credentials, Dataset, Failure, Output, Remote, Validation};
@@ -28,19 +28,29 @@ pub struct Folders {
     pub dataset: PathBuf,
     /// The held-out rows' file or folder, where the spec names one.
     pub validation: Option<PathBuf>,
-    /// Where Secrets are mounted, each in a folder of its name. A local run has none.
-    pub secrets: PathBuf,
+    /// The folder that each Secret's keys are in, as files, by the Secret's name.
+    pub secrets: BTreeMap<String, PathBuf>,
+    /// The name of the job's own folder in places on object stores that may serve many jobs.
+    pub run_name: String,
 }
 
 impl Folders {
-    /// The place as the trainer is told of it, if it lies on an object store or a hub.
-    fn remote(&self, location: &Location) -> Option<Remote> {
-        let is_remote = matches!(location.storage, StorageUri::HuggingFace { .. } | StorageUri::ObjectStore { .. });
-        is_remote.then(|| Remote {
+    /// What is read from an object store or a hub, as the trainer is told of it; `None` for a folder.
+    fn source(&self, location: &Location) -> Option<Remote> {
+        location.is_remote().then(|| Remote {
             uri: location.uri.clone(),
             revision: location.revision.clone(),
-            credentials: location.secret.as_ref().map(|secret| Credentials { secret: secret.clone(), folder: self.secrets.join(secret) }),
+            credentials: location
+                .secret
+                .as_ref()
+                .map(|secret| Credentials { secret: secret.clone(), folder: self.secrets.get(secret).cloned().unwrap_or_default() }),
         })
+    }
+
+    /// The job's own folder on an object store, which is written to.
+    fn target(&self, location: Option<&Location>) -> Option<Remote> {
+        let location = location?;
+        self.source(location).map(|remote| Remote { uri: location.folder_of(&self.run_name), ..remote })
     }
 }
 
@@ -54,11 +64,11 @@ pub fn trainer_config(job: &ValidatedFineTuneJob, folders: &Folders) -> TrainerC
         run_folder: folders.run.clone(),
         checkpoint_folder: folders.checkpoints.clone(),
         output_folder: folders.output.clone(),
-        base_model: BaseModel { path: folders.base_model.clone(), uri: job.base_model.uri.clone(), fetch: folders.remote(&job.base_model) },
+        base_model: BaseModel { path: folders.base_model.clone(), uri: job.base_model.uri.clone(), fetch: folders.source(&job.base_model) },
         dataset: Dataset {
             path: folders.dataset.clone(),
-            fetch: folders.remote(&job.dataset),
-            fetch_validation: job.validation.as_ref().and_then(|location| folders.remote(location)),
+            fetch: folders.source(&job.dataset),
+            fetch_validation: job.validation.as_ref().and_then(|location| folders.source(location)),
             format: preparation.format,
             validation: of_their_own.or(preparation.validation_split.map(Validation::Split)),
             chat_template: preparation.chat_template.clone(),
@@ -72,10 +82,7 @@ pub fn trainer_config(job: &ValidatedFineTuneJob, folders: &Folders) -> TrainerC
         hyperparameters: job.hyperparameters.clone(),
         evaluation: job.evaluation.clone(),
         parallelism: job.parallelism.clone(),
-        checkpoint: Checkpoint {
-            mirror: job.checkpoint_location.as_ref().and_then(|location| folders.remote(location)),
-            ..job.checkpoint.clone()
-        },
+        checkpoint: Checkpoint { mirror: folders.target(job.checkpoint_location.as_ref()), ..job.checkpoint.clone() },
         failure: Failure {
             max_restarts: job.max_restarts,
             heartbeat_timeout_seconds: HEARTBEAT_TIMEOUT_SECONDS,
@@ -83,6 +90,6 @@ pub fn trainer_config(job: &ValidatedFineTuneJob, folders: &Folders) -> TrainerC
             max_non_finite_steps: MAX_NON_FINITE_STEPS,
             rendezvous_timeout_seconds: RENDEZVOUS_TIMEOUT_SECONDS,
         },
-        output: Output { upload: job.output_location.as_ref().and_then(|location| folders.remote(location)), ..job.output.clone() },
+        output: Output { upload: folders.target(job.output_location.as_ref()), ..job.output.clone() },
     }
 }

@@ -81,6 +81,38 @@ pub struct Location {
     pub secret: Option<String>,
 }
 
+impl Placement {
+    /// The fields of `spec.trainer` that are given and of use to pods alone.
+    pub fn named(&self) -> Vec<&'static str> {
+        let fields = [
+            (self.image.is_some(), "image"),
+            (self.image_pull_policy.is_some(), "imagePullPolicy"),
+            (!self.image_pull_secrets.is_empty(), "imagePullSecrets"),
+            (!self.node_selector.is_empty(), "nodeSelector"),
+            (!self.tolerations.is_empty(), "tolerations"),
+            (self.priority_class_name.is_some(), "priorityClassName"),
+            (self.runtime_class_name.is_some(), "runtimeClassName"),
+            (self.service_account_name.is_some(), "serviceAccountName"),
+        ];
+        fields.into_iter().filter_map(|(is_given, name)| is_given.then_some(name)).collect()
+    }
+}
+
+impl Location {
+    /// Whether it lies on a hub or an object store, so that the trainer fetches what is read there and sends what is written there.
+    pub fn is_remote(&self) -> bool {
+        match self.storage {
+            StorageUri::HuggingFace { .. } | StorageUri::ObjectStore { .. } => true,
+            StorageUri::Pvc { .. } | StorageUri::File { .. } => false,
+        }
+    }
+
+    /// The URI of a folder below it. Places that the spec names may serve many jobs: each has its own folder in them.
+    pub fn folder_of(&self, run_name: &str) -> String {
+        format!("{}/{run_name}", self.uri.trim_end_matches('/'))
+    }
+}
+
 /// Where the training pods run, and as what.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Placement {

@@ -1,6 +1,7 @@
 //! What a validated job becomes: the trainer's configuration and the job's identity.
 
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use temper_crds::FineTuneJob;
 use temper_planner::identity::spec_digest;
 use temper_planner::{Capabilities, Folders, ValidatedFineTuneJob, trainer_config, validate};
@@ -33,7 +34,8 @@ fn the_trainer_reads_what_the_user_asked_for_and_where_it_is() {
         base_model: "/models/tiny".into(),
         dataset: "/data/rows.jsonl".into(),
         validation: None,
-        secrets: "/secrets".into(),
+        secrets: BTreeMap::new(),
+        run_name: "tiny-1".to_owned(),
     };
     let patch = [
         ("/spec/hyperparameters/gradientAccumulationSteps", json!(4)),
@@ -80,10 +82,36 @@ fn held_out_rows_of_their_own_are_a_path() {
         base_model: "/m".into(),
         dataset: "/d".into(),
         validation: Some("/v".into()),
-        secrets: "/secrets".into(),
+        secrets: BTreeMap::new(),
+        run_name: "tiny-1".to_owned(),
     };
     let job = job(&[("/spec/dataset/validation", json!({ "storageUri": "pvc://data/held-out.jsonl" }))]);
     assert_eq!(trainer_config(&job, &folders).dataset.validation, Some(temper_contract::config::Validation::Path("/v".into())));
+}
+
+#[test]
+fn what_lies_elsewhere_comes_with_its_credentials_and_goes_to_a_folder_of_the_jobs_own() {
+    let folders = Folders {
+        run: "/run".into(),
+        checkpoints: "/run/checkpoints".into(),
+        output: "/run/model".into(),
+        base_model: "/run/inputs/base-model".into(),
+        dataset: "/data/rows.jsonl".into(),
+        validation: None,
+        secrets: [("token".to_owned(), "/secrets/token".into())].into(),
+        run_name: "tiny-1".to_owned(),
+    };
+    let job = job(&[
+        ("/spec/baseModel", json!({ "storageUri": "hf://owner/name", "revision": "v1", "secretRef": { "name": "token" } })),
+        ("/spec/checkpoint", json!({ "storageUri": "s3://bucket/checkpoints/" })),
+        ("/spec/output", json!({ "storageUri": "gs://bucket/models" })),
+    ]);
+    let config = serde_json::to_value(trainer_config(&job, &folders)).expect("plain data");
+    let token = json!({ "secret": "token", "folder": "/secrets/token" });
+    let model = json!({ "uri": "hf://owner/name", "revision": "v1", "credentials": token });
+    assert_eq!((&config["baseModel"]["fetch"], &config["dataset"]["fetch"]), (&model, &Value::Null));
+    assert_eq!(config["checkpoint"]["mirror"], json!({ "uri": "s3://bucket/checkpoints/tiny-1" }));
+    assert_eq!(config["output"]["upload"], json!({ "uri": "gs://bucket/models/tiny-1" }));
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub fn trained() -> String {
         step: 60,
         total_steps: 60,
         reason: "complete".to_owned(),
-        checkpoint: "/volumes/run/checkpoints".to_owned(),
+        checkpoint: "/volumes/run/checkpoints/attempt-0/step-00000060".to_owned(),
         parameters: PARAMETERS,
         training_loss: 0.5,
         validation: Some(BeforeAfter { before: 2.4, after: 0.04 }),

@@ -22,6 +22,7 @@ pub struct OperatorOptions {
     credentials: Credentials,
     trainer_image: String,
     more: Vec<OsString>,
+    program: PathBuf,
 }
 
 impl OperatorOptions {
@@ -34,6 +35,7 @@ impl OperatorOptions {
             credentials: credentials.clone(),
             trainer_image: "temper-trainer:test".to_owned(),
             more: Vec::new(),
+            program: binaries::ours("temper-operator"),
         }
     }
 
@@ -51,6 +53,11 @@ impl OperatorOptions {
     pub fn flags(mut self, flags: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         self.more.extend(flags.into_iter().map(Into::into));
         self
+    }
+
+    /// Another binary than the one that cargo built.
+    pub fn program(self, program: PathBuf) -> Self {
+        Self { program, ..self }
     }
 
     /// Starts it; use [`Operator::ready`] to wait until it answers.
@@ -76,13 +83,9 @@ impl OperatorOptions {
         }
         arguments.extend(self.more);
         let log = folder.path().join("log");
-        let process = launch(&name, &arguments, &log);
-        Operator { process, name, arguments, address, log, _folder: folder }
+        let process = Process::start(&name, &self.program, &arguments, &log);
+        Operator { process, name, program: self.program, arguments, address, log, _folder: folder }
     }
-}
-
-fn launch(name: &str, arguments: &[OsString], log: &std::path::Path) -> Process {
-    Process::start(name, &binaries::ours("temper-operator"), arguments, log)
 }
 
 /// A running operator. Dropping it kills it; if its test is failing, the end of its log is shown.
@@ -90,6 +93,7 @@ fn launch(name: &str, arguments: &[OsString], log: &std::path::Path) -> Process 
 pub struct Operator {
     process: Process,
     name: String,
+    program: PathBuf,
     arguments: Vec<OsString>,
     address: SocketAddr,
     log: PathBuf,
@@ -171,7 +175,7 @@ impl Operator {
     /// Starts it again with the same flags, after it ended or was killed. Its log goes on.
     pub fn start_again(&mut self) {
         self.process.kill();
-        self.process = launch(&self.name, &self.arguments, &self.log);
+        self.process = Process::start(&self.name, &self.program, &self.arguments, &self.log);
     }
 
     /// Everything it has printed since its first start.

@@ -37,5 +37,28 @@ pub fn step_folder(step: u64) -> String {
     format!("step-{step:08}")
 }
 
+/// The attempt and the step of a checkpoint, by the path or URI of its folder.
+pub fn checkpoint_of(folder: &str) -> Option<(u64, u64)> {
+    let mut names = folder.trim_end_matches('/').rsplit('/');
+    let step = names.next()?.strip_prefix("step-")?.parse().ok()?;
+    let attempt = names.next()?.strip_prefix("attempt-")?.parse().ok()?;
+    Some((attempt, step))
+}
+
 /// In a checkpoint's folder, the manifest: written last, so a checkpoint without it does not exist.
 pub const CHECKPOINT_MANIFEST: &str = "manifest.json";
+
+#[cfg(test)]
+mod tests {
+    use super::{attempt_folder, checkpoint_of, step_folder};
+
+    #[test]
+    fn a_checkpoint_is_known_by_its_folder() {
+        let folder = format!("/run/checkpoints/{}/{}", attempt_folder(3), step_folder(60));
+        assert_eq!(checkpoint_of(&folder), Some((3, 60)));
+        assert_eq!(checkpoint_of(&format!("s3://bucket/{folder}/")), Some((3, 60)));
+        for other in ["", "/run/checkpoints", "attempt-3", "step-00000060", "attempt-x/step-1", "attempt-1/step-"] {
+            assert_eq!(checkpoint_of(other), None, "{other}");
+        }
+    }
+}

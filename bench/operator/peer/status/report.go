@@ -42,6 +42,7 @@ type Trained struct {
 	Step         int64    `json:"step"`
 	TotalSteps   int64    `json:"totalSteps"`
 	Reason       string   `json:"reason"`
+	Checkpoint   string   `json:"checkpoint"`
 	TrainingLoss *float64 `json:"trainingLoss"`
 	Validation   *struct {
 		Before *float64 `json:"before"`

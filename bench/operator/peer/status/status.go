@@ -1,7 +1,9 @@
 package status
 
 import (
+	"fmt"
 	"math"
+	"path"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -77,6 +79,9 @@ func Of(job *api.FineTuneJob, observed *Observed, now time.Time) api.FineTuneJob
 	}
 	if report := observed.Train.Report; report != nil && report.Trained != nil {
 		status.Result = trained(report.Trained)
+		if attempt, step, ok := checkpointOf(report.Trained.Checkpoint); ok {
+			status.Checkpoint = &api.CheckpointStatus{Step: step, URI: observed.CheckpointURI(attempt, step)}
+		}
 	}
 	if report := observed.Publish.Report; report != nil && report.Published != nil {
 		status.ModelVersion = &api.ModelVersionReference{
@@ -115,6 +120,13 @@ func trained(report *Trained) *api.TrainingResult {
 		result.ValidationLossBefore, result.ValidationLossAfter = optional(report.Validation.Before), optional(report.Validation.After)
 	}
 	return result
+}
+
+// checkpointOf is the attempt and the step of a checkpoint, by its folder.
+func checkpointOf(folder string) (attempt, step int64, ok bool) {
+	parent, name := path.Split(folder)
+	_, err := fmt.Sscanf(path.Base(parent)+"/"+name, "attempt-%d/step-%d", &attempt, &step)
+	return attempt, step, err == nil
 }
 
 // attempts is the ledger: what is in it is remembered when pods and Jobs are gone.

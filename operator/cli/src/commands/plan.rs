@@ -28,7 +28,7 @@ pub fn run(arguments: &PlanArgs, terminal: Terminal) -> Result<Exit> {
         .into());
     }
     let manifests = manifests::read(&arguments.manifests.filename).map_err(|findings| manifests::refused(&findings))?;
-    let volumes = Volumes::new(&arguments.manifests.volume);
+    let volumes = Volumes::new(&arguments.manifests.volume, &arguments.manifests.secret);
     let home = Home::find(arguments.place.home.as_deref())?;
     let mut digests = Digests::open(home.digests());
     let mut forecasts = Vec::new();
@@ -36,6 +36,7 @@ pub fn run(arguments: &PlanArgs, terminal: Terminal) -> Result<Exit> {
     for manifest in &manifests {
         let forecast = match job::check(&manifest.job, &volumes) {
             Ok((validated, sources)) => {
+                job::without_effect(&validated).into_iter().for_each(|note| eprintln!("note: {note}"));
                 let job = LocalJob::new(&manifest.job, validated, sources, &home, &mut digests)?;
                 Forecast::of(&job, &home)?
             }

@@ -43,12 +43,15 @@ struct Wishes {
 /// Runs every job of the manifests, one after the other.
 pub fn run(arguments: &RunArgs, terminal: Terminal) -> Result<Exit> {
     let manifests = manifests::read(&arguments.manifests.filename).map_err(|findings| manifests::refused(&findings))?;
-    let volumes = Volumes::new(&arguments.manifests.volume);
+    let volumes = Volumes::new(&arguments.manifests.volume, &arguments.manifests.secret);
     let mut checked = Vec::new();
     let mut findings = Vec::new();
     for manifest in &manifests {
         match job::check(&manifest.job, &volumes) {
-            Ok((validated, sources)) => checked.push((manifest, validated, sources)),
+            Ok((validated, sources)) => {
+                job::without_effect(&validated).into_iter().for_each(|note| eprintln!("note: {note}"));
+                checked.push((manifest, validated, sources));
+            }
             Err(problems) => findings.extend(manifest.locate(problems)),
         }
     }

@@ -6,7 +6,7 @@ use crate::local::ask::Trainer;
 use crate::local::job::{self, Sources};
 use crate::local::model_check;
 use crate::local::trainer_binary;
-use crate::local::volumes::Volumes;
+use crate::local::volumes::{Input, Volumes};
 use crate::manifests::{self, Finding, JobManifest};
 use crate::output::format;
 use anyhow::Result;
@@ -30,7 +30,7 @@ pub fn run(arguments: &ValidateArgs) -> Result<Exit> {
     match manifests::read(&arguments.manifests.filename) {
         Err(findings) => report.problems = findings,
         Ok(jobs) => {
-            let volumes = Volumes::new(&arguments.manifests.volume);
+            let volumes = Volumes::new(&arguments.manifests.volume, &arguments.manifests.secret);
             for job in &jobs {
                 report.jobs.push(job.name().to_owned());
                 let problems = check(job, &volumes, arguments, &mut report.not_checked)?;
@@ -48,8 +48,9 @@ fn check(manifest: &JobManifest, volumes: &Volumes, arguments: &ValidateArgs, no
     let (validated, sources) = match job::check(&manifest.job, volumes) {
         Ok(found) => found,
         Err(problems) => {
-            // A manifest is valid without its volumes: it may be meant for a cluster.
-            let (absent, wrong): (Vec<_>, Vec<_>) = problems.into_iter().partition(|problem| problem.next_step.starts_with("add --volume"));
+            // A manifest is valid without its volumes and Secrets: it may be meant for a cluster.
+            let is_absent = |problem: &Problem| ["add --volume", "add --secret"].iter().any(|start| problem.next_step.starts_with(start));
+            let (absent, wrong): (Vec<_>, Vec<_>) = problems.into_iter().partition(is_absent);
             if wrong.is_empty() {
                 not_checked
                     .extend(absent.iter().map(|problem| format!("{}: what {} names: {}", problem.path, problem.value, problem.next_step)));
@@ -57,6 +58,7 @@ fn check(manifest: &JobManifest, volumes: &Volumes, arguments: &ValidateArgs, no
             return Ok(wrong);
         }
     };
+    not_checked.extend(job::without_effect(&validated));
     check_inputs(&validated, &sources, arguments, not_checked)
 }
 
@@ -69,8 +71,18 @@ fn check_inputs(
 ) -> Result<Vec<Problem>> {
     let folder = tempfile::tempdir()?;
     let config = job::config_in(validated, sources, folder.path());
+    if sources.base_model == Input::Elsewhere {
+        let uri = &validated.base_model.uri;
+        not_checked
+            .push(format!("spec.baseModel, spec.dataset: {uri} is not on this machine; temper run fetches it and looks before it trains"));
+        return Ok(Vec::new());
+    }
     if let Err(problem) = model_check::check(&config) {
         return Ok(vec![problem]);
+    }
+    if sources.dataset == Input::Elsewhere || sources.validation == Some(Input::Elsewhere) {
+        not_checked.push("spec.dataset: the rows are not on this machine; temper run fetches them and looks before it trains".to_owned());
+        return Ok(Vec::new());
     }
     let trainer = match trainer_binary::find(arguments.place.trainer.as_deref()) {
         Ok(trainer) => trainer,

@@ -8,8 +8,8 @@ use std::path::Path;
 use temper_contract::env;
 
 /// Variables of this process that a trainer also gets. A trainer's numbers must not depend on the rest (`OMP_*` and `MKL_*` would
-/// change them, credentials are none of its business).
-const PASSED_ON: [&str; 18] = [
+/// change them), and credentials are none of its business unless a job names a place that takes them: see [`identity`].
+const PASSED_ON: [&str; 25] = [
     "PATH",
     "HOME",
     "TMPDIR",
@@ -25,6 +25,14 @@ const PASSED_ON: [&str; 18] = [
     "NVIDIA_VISIBLE_DEVICES",
     "NVIDIA_DRIVER_CAPABILITIES",
     "XDG_CACHE_HOME",
+    // How hubs and object stores are reached.
+    "HF_ENDPOINT",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TEMPER_STORAGE_RETRIES",
     env::METRICS_PORT,
     env::LOG_FORMAT,
     env::KILL_AT,
@@ -51,6 +59,15 @@ pub fn base(
     environment.insert(env::TERMINATION_MESSAGE_PATH.to_owned(), termination_message.into());
     environment.insert(env::PARENT_PID.to_owned(), std::process::id().to_string().into());
     environment
+}
+
+/// Variables that the tools of hubs and object stores find an identity by.
+const IDENTITY: [&str; 4] = ["AWS_", "AZURE_", "GOOGLE_", "HF_TOKEN"];
+
+/// The variables of `ours` that say who this user is to hubs and object stores: for a job that names such a place and no Secret for it.
+pub fn identity(ours: impl IntoIterator<Item = (OsString, OsString)>) -> Environment {
+    let named = ours.into_iter().filter_map(|(name, value)| name.into_string().ok().map(|name| (name, value)));
+    named.filter(|(name, _)| IDENTITY.iter().any(|start| name.starts_with(start))).collect()
 }
 
 /// Where a node stands among the others.
@@ -84,10 +101,19 @@ pub fn free_port() -> io::Result<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Node, base, for_node};
+    use super::{Node, base, for_node, identity};
     use std::collections::BTreeMap;
     use std::ffi::OsString;
     use std::path::Path;
+
+    #[test]
+    fn an_identity_is_what_the_tools_of_stores_read() {
+        let ours = ["AWS_PROFILE", "AZURE_STORAGE_KEY", "GOOGLE_APPLICATION_CREDENTIALS", "HF_TOKEN", "KUBECONFIG", "OMP_NUM_THREADS"]
+            .map(|name| (OsString::from(name), OsString::from("x")));
+        let named = identity(ours);
+        let names: Vec<&str> = named.keys().map(String::as_str).collect();
+        assert_eq!(names, ["AWS_PROFILE", "AZURE_STORAGE_KEY", "GOOGLE_APPLICATION_CREDENTIALS", "HF_TOKEN"]);
+    }
 
     #[test]
     fn secrets_and_thread_settings_of_the_shell_stay_outside() {

@@ -4,26 +4,31 @@ use crate::local::home::Home;
 use crate::local::identity::{Identity, Inputs};
 use crate::local::inputs::Digests;
 use crate::local::run_folder::RunFolder;
-use crate::local::volumes::Volumes;
+use crate::local::volumes::{Input, Volumes};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use temper_contract::TrainerConfig;
+use temper_contract::{TrainerConfig, layout};
 use temper_crds::FineTuneJob;
 use temper_planner::identity::spec_digest;
+use temper_planner::validated::Location;
 use temper_planner::{Capabilities, Folders, Problem, ValidatedFineTuneJob, trainer_config, validate};
 
-/// Where a job's inputs are.
+/// Where a job's inputs are, and where it is to leave what it makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sources {
     /// The base model.
-    pub base_model: PathBuf,
+    pub base_model: Input,
     /// The data set.
-    pub dataset: PathBuf,
+    pub dataset: Input,
     /// Held-out rows of their own, if the manifest names some.
-    pub validation: Option<PathBuf>,
+    pub validation: Option<Input>,
+    /// Where checkpoints go, if the manifest names a folder.
     checkpoints: Option<PathBuf>,
+    /// Where the model goes, if the manifest names a folder.
     output: Option<PathBuf>,
+    /// Folders with the keys of Secrets, by name.
+    secrets: BTreeMap<String, PathBuf>,
 }
 
 /// A job that can be run here.
@@ -45,62 +50,97 @@ pub struct LocalJob {
 pub fn check(job: &FineTuneJob, volumes: &Volumes) -> Result<(ValidatedFineTuneJob, Sources), Vec<Problem>> {
     let validated = validate(job, Capabilities::LOCAL_CPU)?;
     let mut problems = Vec::new();
-    let mut path = |found: Result<PathBuf, Problem>| found.map_err(|problem| problems.push(problem)).ok();
-    let base_model = path(volumes.existing(&validated.base_model, "spec.baseModel.storageUri"));
-    let dataset = path(volumes.existing(&validated.dataset, "spec.dataset.storageUri"));
-    let validation =
-        validated.validation.as_ref().and_then(|location| path(volumes.existing(location, "spec.dataset.validation.storageUri")));
-    let checkpoints =
-        validated.checkpoint_location.as_ref().and_then(|location| path(volumes.path(location, "spec.checkpoint.storageUri")));
-    let output = validated.output_location.as_ref().and_then(|location| path(volumes.path(location, "spec.output.storageUri")));
+    let base_model = noted(&mut problems, volumes.input(&validated.base_model, "spec.baseModel.storageUri"));
+    let dataset = noted(&mut problems, volumes.input(&validated.dataset, "spec.dataset.storageUri"));
+    let validation = validated.validation.as_ref().map(|location| volumes.input(location, "spec.dataset.validation.storageUri"));
+    let validation = validation.and_then(|input| noted(&mut problems, input));
+    let target = |location: Option<&Location>, field| location.map_or(Ok(None), |location| volumes.target(location, field));
+    let checkpoints = noted(&mut problems, target(validated.checkpoint_location.as_ref(), "spec.checkpoint.storageUri")).flatten();
+    let output = noted(&mut problems, target(validated.output_location.as_ref(), "spec.output.storageUri")).flatten();
+    let secrets = places(&validated).into_iter().filter_map(|(location, field)| {
+        let secret = volumes.secret(location, &format!("spec.{field}.secretRef.name"));
+        noted(&mut problems, secret).flatten()
+    });
+    let secrets = secrets.collect();
+    // Held-out rows take the Secret of the rest.
+    problems.dedup();
     match (base_model, dataset) {
         (Some(base_model), Some(dataset)) if problems.is_empty() => {
-            Ok((validated, Sources { base_model, dataset, validation, checkpoints, output }))
+            Ok((validated, Sources { base_model, dataset, validation, checkpoints, output, secrets }))
         }
         _ => Err(problems),
     }
 }
 
+/// What of the manifest only a cluster heeds, in a sentence; `None` for a manifest without.
+pub fn without_effect(job: &ValidatedFineTuneJob) -> Option<String> {
+    let fields: Vec<String> = job.placement.named().into_iter().map(|field| format!("spec.trainer.{field}")).collect();
+    (!fields.is_empty()).then(|| format!("only pods heed {}: no effect on this machine", fields.join(", ")))
+}
+
+/// What was found, or `None` with the problem among the others.
+fn noted<T>(problems: &mut Vec<Problem>, found: Result<T, Problem>) -> Option<T> {
+    found.map_err(|problem| problems.push(problem)).ok()
+}
+
+/// The places that the spec names, each with the field whose Secret it takes.
+fn places(job: &ValidatedFineTuneJob) -> Vec<(&Location, &'static str)> {
+    let named = [
+        (Some(&job.base_model), "baseModel"),
+        (Some(&job.dataset), "dataset"),
+        (job.validation.as_ref(), "dataset"),
+        (job.checkpoint_location.as_ref(), "checkpoint"),
+        (job.output_location.as_ref(), "output"),
+    ];
+    named.into_iter().filter_map(|(location, field)| Some((location?, field))).collect()
+}
+
 /// The trainer's configuration of a job that is only looked at: what would be written stands in `scratch`.
 pub fn config_in(validated: &ValidatedFineTuneJob, sources: &Sources, scratch: &Path) -> TrainerConfig {
-    let run = RunFolder::new(scratch.to_path_buf());
-    let folders = Folders {
-        checkpoints: run.checkpoints(),
-        output: run.output(),
-        base_model: sources.base_model.clone(),
-        dataset: sources.dataset.clone(),
-        validation: sources.validation.clone(),
-        secrets: scratch.join("secrets"),
-        run: scratch.to_path_buf(),
-    };
-    trainer_config(validated, &folders)
+    let sources = Sources { checkpoints: None, output: None, ..sources.clone() };
+    trainer_config(validated, &folders(sources, &RunFolder::new(scratch.to_path_buf()), "scratch"))
+}
+
+/// All folders of a run. Those that the manifest names may serve many runs: each has its own in them.
+fn folders(sources: Sources, run: &RunFolder, run_name: &str) -> Folders {
+    let fetched = |name: &'static str| move || run.root().join(name);
+    Folders {
+        run: run.root().to_path_buf(),
+        checkpoints: sources.checkpoints.map_or_else(|| run.checkpoints(), |folder| folder.join(run_name)),
+        output: sources.output.map_or_else(|| run.output(), |folder| folder.join(run_name)),
+        base_model: sources.base_model.path(fetched(layout::FETCHED_BASE_MODEL)),
+        dataset: sources.dataset.path(fetched(layout::FETCHED_DATASET)),
+        validation: sources.validation.map(|input| input.path(fetched(layout::FETCHED_VALIDATION))),
+        secrets: sources.secrets,
+        run_name: run_name.to_owned(),
+    }
 }
 
 impl LocalJob {
-    /// Digests the inputs and names the folders.
+    /// Digests the inputs and names the folders. What lies elsewhere is known by its URI and revision, which the specification's digest has.
     pub fn new(job: &FineTuneJob, validated: ValidatedFineTuneJob, sources: Sources, home: &Home, digests: &mut Digests) -> Result<Self> {
-        let mut inputs = Inputs::from([
-            ("spec.baseModel".to_owned(), digests.of(&sources.base_model, "spec.baseModel.storageUri")?),
-            ("spec.dataset".to_owned(), digests.of(&sources.dataset, "spec.dataset.storageUri")?),
-        ]);
-        if let Some(validation) = &sources.validation {
-            inputs.insert("spec.dataset.validation".to_owned(), digests.of(validation, "spec.dataset.validation.storageUri")?);
+        let named = [
+            (Some(&sources.base_model), "spec.baseModel"),
+            (Some(&sources.dataset), "spec.dataset"),
+            (sources.validation.as_ref(), "spec.dataset.validation"),
+        ];
+        let mut inputs = Inputs::new();
+        for (input, field) in named {
+            if let Some(Input::Here(path)) = input {
+                inputs.insert(field.to_owned(), digests.of(path, &format!("{field}.storageUri"))?);
+            }
         }
         let identity = Identity::of(&validated.name, &spec_digest(&validated), &inputs);
         let run_name = identity.run_name();
         let run = RunFolder::new(home.run(&run_name));
-        // Folders that the manifest names may serve many runs: each has its own in them.
-        let folders = Folders {
-            run: run.root().to_path_buf(),
-            checkpoints: sources.checkpoints.map_or_else(|| run.checkpoints(), |folder| folder.join(&run_name)),
-            output: sources.output.map_or_else(|| run.output(), |folder| folder.join(&run_name)),
-            base_model: sources.base_model,
-            dataset: sources.dataset,
-            validation: sources.validation,
-            secrets: run.root().join("secrets"),
-        };
+        let folders = folders(sources, &run, &run_name);
         let environment = job.spec.trainer.env.iter().map(|variable| (variable.name.clone(), variable.value.clone())).collect();
         Ok(Self { validated, identity, run, folders, environment })
+    }
+
+    /// Whether it goes to a hub or an object store as the user of this machine: it names no Secret for it.
+    pub fn takes_identity(&self) -> bool {
+        places(&self.validated).into_iter().any(|(location, _)| location.is_remote() && location.secret.is_none())
     }
 
     /// What the trainer reads.

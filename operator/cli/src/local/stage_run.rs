@@ -46,7 +46,10 @@ impl StageRun {
                 }
                 _ => {}
             }
-            let base = environment::base(std::env::vars_os(), &job.environment, parallelism.threads_per_proc, &last_words);
+            let mut base = environment::base(std::env::vars_os(), &job.environment, parallelism.threads_per_proc, &last_words);
+            if job.takes_identity() {
+                base.extend(environment::identity(std::env::vars_os()));
+            }
             let node = Node { rank, world_size: parallelism.world_size(), master_port, attempt };
             let launch = Launch {
                 program: trainer.to_path_buf(),

@@ -108,6 +108,9 @@ fn places(summary: &Summary) -> String {
         lines.push(("registered", format!("{} version {}, stage {}", version.model_name, version.version, version.stage)));
     }
     lines.push(("model", summary.places.model.display().to_string()));
+    if let Some(uri) = &summary.places.uploaded {
+        lines.push(("uploaded to", uri.clone()));
+    }
     lines.push(("checkpoints", summary.places.checkpoints.display().to_string()));
     lines.push(("logs", summary.places.logs.display().to_string()));
     lines.push(("run", summary.places.run.display().to_string()));

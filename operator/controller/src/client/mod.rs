@@ -26,9 +26,13 @@ use transport::connected;
 /// where that ended.
 pub const WATCH_SECONDS: u32 = 25;
 
+/// Objects in one piece of a listing. A piece is in memory as a whole, and what it took is not all given back: with kube's 500 a listing of
+/// thousands takes megabytes that nobody uses again.
+const PAGE: u32 = 100;
+
 /// How controllers watch: see [`WATCH_SECONDS`].
 pub fn watch_config() -> kube::runtime::watcher::Config {
-    kube::runtime::watcher::Config::default().timeout(WATCH_SECONDS)
+    kube::runtime::watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE)
 }
 
 /// The client of the controllers. Its writes are refused while the fence is shut.

@@ -83,17 +83,20 @@ impl From<&Owner> for JobKey {
 
 impl Families {
     /// A Job is as it is said to be.
-    pub fn put_job(&self, job: BatchJob) -> Option<JobKey> {
+    pub fn put_job(&self, mut job: BatchJob) -> Option<JobKey> {
         let key = JobKey::of(&job.metadata)?;
         let name = job.metadata.name.clone()?;
+        // They have said what it belongs to, and nobody reads them again.
+        job.metadata.labels = None;
         self.lock().put(key.clone(), Kind::Job, &name, Member::Job(Arc::new(job)));
         Some(key)
     }
 
     /// A pod is as it is said to be.
-    pub fn put_pod(&self, pod: Pod) -> Option<JobKey> {
+    pub fn put_pod(&self, mut pod: Pod) -> Option<JobKey> {
         let key = JobKey::of(&pod.metadata)?;
         let name = pod.metadata.name.clone()?;
+        pod.metadata.labels = None;
         self.lock().put(key.clone(), Kind::Pod, &name, Member::Pod(Arc::new(pod)));
         Some(key)
     }

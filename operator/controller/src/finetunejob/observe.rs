@@ -3,6 +3,7 @@
 use super::attempt::{Fate, SeenAttempt};
 use super::obstacle;
 use super::scrape::Scraped;
+use temper_contract::layout;
 use temper_contract::termination::StageReport;
 use temper_crds::condition::{ConditionStatus, SUSPENDED};
 use temper_crds::{FineTuneJob, FineTuneJobStatus, Timestamp};
@@ -53,6 +54,7 @@ pub fn observed(job: &FineTuneJob, seen: &Seen<'_>, now: Timestamp) -> Observed 
         retried_at: None,
         checkpoint: scraped
             .and_then(|scraped| scraped.checkpoint_step.map(|step| checkpoint(seen, scraped.checkpoint_attempt, step)))
+            .or_else(|| last_checkpoint(&remembered, seen))
             .or_else(|| {
                 status.checkpoint.as_ref().map(|checkpoint| CheckpointReference {
                     attempt,
@@ -87,6 +89,13 @@ pub fn doubt(status: &FineTuneJobStatus, find: Find<'_>) -> Option<(Stage, u64)>
 
 fn checkpoint(seen: &Seen<'_>, attempt: u64, step: u64) -> CheckpointReference {
     CheckpointReference { attempt, step, uri: (seen.checkpoint_uri)(attempt, step) }
+}
+
+/// The checkpoint that training ended with. The last scrape was some steps before it.
+fn last_checkpoint(remembered: &Remembered, seen: &Seen<'_>) -> Option<CheckpointReference> {
+    let report = remembered.training.last()?.attempt.report()?;
+    let (attempt, step) = layout::checkpoint_of(&report.checkpoint)?;
+    Some(checkpoint(seen, attempt, step))
 }
 
 /// When the job was last resumed, or else made.

@@ -56,7 +56,7 @@ pub fn chapters(before: &FineTuneJobStatus, after: &FineTuneJobStatus) -> Vec<Ch
     if after.restarts > before.restarts && in_place(after) > in_place(before) {
         told.push(chapter(true, "RestartedInPlace", format!("the ranks were restarted in place; {} restarts so far", after.restarts)));
     }
-    if let Some(ready) = changed(before, after, READY) {
+    if let Some(ready) = changed(before, after, READY).or_else(|| find(after, READY).filter(|_| begins_again(before, after))) {
         let bad = holds(after, FAILED) || holds(after, STALLED);
         told.push(chapter(bad, &ready.reason, ready.message.clone()));
     }
@@ -87,6 +87,12 @@ fn find<'a>(status: &'a FineTuneJobStatus, type_: &str) -> Option<&'a Condition>
 
 fn holds(status: &FineTuneJobStatus, type_: &str) -> bool {
     find(status, type_).is_some_and(|condition| condition.status == ConditionStatus::True)
+}
+
+/// Whether a stage that ended has begun anew without a wait in between.
+fn begins_again(before: &FineTuneJobStatus, after: &FineTuneJobStatus) -> bool {
+    let is_known = |stage, number| before.attempts.iter().any(|old| (old.stage, old.number) == (stage, number));
+    after.attempts.iter().any(|attempt| attempt.number > 0 && attempt.end.is_none() && !is_known(attempt.stage, attempt.number))
 }
 
 /// The condition, if its reason is another than before.
@@ -139,6 +145,17 @@ mod tests {
         assert_eq!(told.len(), 1);
         assert_eq!((told[0].reason.as_str(), told[0].note.as_str(), told[0].warning), ("Training", "it is Training", false));
         assert_eq!(chapters(&status("Training"), &status("Training")), []);
+    }
+
+    #[test]
+    fn an_attempt_that_follows_at_once_is_told_though_the_state_is_the_same() {
+        let (mut before, mut after) = (status("Training"), status("Training"));
+        before.attempts.push(AttemptStatus { end: None, exit_code: None, ..ended(0) });
+        after.attempts.push(AttemptStatus { end: Some(AttemptEnd::Interrupted), ..ended(143) });
+        after.attempts.push(AttemptStatus { number: 1, end: None, exit_code: None, ..ended(0) });
+        let told = chapters(&before, &after);
+        assert_eq!(told.iter().map(|chapter| chapter.reason.as_str()).collect::<Vec<_>>(), ["AttemptEnded", "Training"]);
+        assert_eq!(chapters(&after, &after), []);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Storage URIs: which of them this version reads and writes, and with whose credentials.
+//! Storage URIs: which of them can be read and written, and with whose credentials.
 
 use super::findings::Findings;
 use crate::storage_uri::StorageUri;
@@ -26,17 +26,8 @@ pub(super) fn location(uri: &str, secret: Option<String>, path: &str, findings: 
             StorageUri::File { path: uri.into() }
         }
     };
-    match &storage {
-        StorageUri::HuggingFace { .. } if findings.is_local() => {
-            findings.not_supported(path, uri, "download the repository and name the folder: pvc://CLAIM/PATH, or file://PATH");
-        }
-        StorageUri::ObjectStore { .. } if findings.is_local() => {
-            findings.not_supported(path, uri, "copy it to a volume and name that: pvc://CLAIM/PATH, or file://PATH");
-        }
-        StorageUri::File { .. } if !findings.is_local() => {
-            findings.wrong(path, uri, "a pod cannot see this machine's files", "put it on a volume and name that: pvc://CLAIM/PATH");
-        }
-        _ => {}
+    if matches!(storage, StorageUri::File { .. }) && !findings.is_local() {
+        findings.wrong(path, uri, "a pod cannot see this machine's files", "put it on a volume and name that: pvc://CLAIM/PATH");
     }
     Location { uri: uri.to_owned(), revision: None, storage, secret }
 }
@@ -51,7 +42,7 @@ pub(super) fn target(uri: Option<&String>, secret: Option<String>, path: &str, f
     Some(location(uri, secret, path, findings))
 }
 
-/// The name of a Secret. A local run has no Secrets.
+/// The name of a Secret.
 pub(super) fn secret(secret: Option<&SecretReference>, path: &str, findings: &mut Findings) -> Option<String> {
     let name = &secret?.name;
     if !crate::storage_uri::is_object_name(name) {
@@ -61,8 +52,6 @@ pub(super) fn secret(secret: Option<&SecretReference>, path: &str, findings: &mu
             "is not a name that Kubernetes takes",
             "use lower-case letters, digits and '-', a letter or digit first and last",
         );
-    } else if findings.is_local() {
-        findings.not_supported(path, name, "remove the field: volumes and files take no credentials");
     }
     Some(name.clone())
 }

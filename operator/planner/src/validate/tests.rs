@@ -75,7 +75,7 @@ fn a_global_batch_is_divided_among_processes() {
 
 #[test]
 fn what_this_version_does_not_carry_out_is_refused_by_name() {
-    let everywhere = [
+    let refused = [
         (json!({ "dataset": { "filters": { "nearDeduplication": {} } } }), "spec.dataset.filters.nearDeduplication"),
         (json!({ "dataset": { "filters": { "repetition": {} } } }), "spec.dataset.filters.repetition"),
         (json!({ "hyperparameters": { "gradientCheckpointing": true } }), "spec.hyperparameters.gradientCheckpointing"),
@@ -84,26 +84,8 @@ fn what_this_version_does_not_carry_out_is_refused_by_name() {
         (json!({ "tracking": { "mlflow": { "trackingUri": "http://x", "experiment": "x" } } }), "spec.tracking"),
         (json!({ "cost": { "maxCost": "5" } }), "spec.cost.maxCost"),
     ];
-    let local = [
-        (json!({ "baseModel": { "storageUri": "hf://owner/name" } }), "spec.baseModel.storageUri"),
-        (json!({ "baseModel": { "storageUri": "s3://bucket/name" } }), "spec.baseModel.storageUri"),
-        (json!({ "baseModel": { "secretRef": { "name": "token" } } }), "spec.baseModel.secretRef"),
-        (json!({ "dataset": { "storageUri": "gs://bucket/name" } }), "spec.dataset.storageUri"),
-        (json!({ "dataset": { "validation": { "storageUri": "az://bucket/name" } } }), "spec.dataset.validation.storageUri"),
-        (json!({ "trainer": { "image": "x" } }), "spec.trainer.image"),
-        (json!({ "trainer": { "imagePullPolicy": "Never" } }), "spec.trainer.imagePullPolicy"),
-        (json!({ "trainer": { "imagePullSecrets": [{ "name": "x" }] } }), "spec.trainer.imagePullSecrets"),
-        (json!({ "trainer": { "nodeSelector": { "a": "b" } } }), "spec.trainer.nodeSelector"),
-        (json!({ "trainer": { "tolerations": [{ "operator": "Exists" }] } }), "spec.trainer.tolerations"),
-        (json!({ "trainer": { "priorityClassName": "high" } }), "spec.trainer.priorityClassName"),
-        (json!({ "trainer": { "runtimeClassName": "nvidia" } }), "spec.trainer.runtimeClassName"),
-        (json!({ "trainer": { "serviceAccountName": "x" } }), "spec.trainer.serviceAccountName"),
-        (json!({ "checkpoint": { "storageUri": "s3://bucket/name" } }), "spec.checkpoint.storageUri"),
-        (json!({ "output": { "storageUri": "s3://bucket/name" } }), "spec.output.storageUri"),
-    ];
-    let cases = [(Capabilities::LOCAL_CPU, &everywhere[..]), (Capabilities::LOCAL_CPU, &local), (Capabilities::CLUSTER, &everywhere)];
-    for (target, table) in cases {
-        for (patch, path) in table {
+    for target in [Capabilities::LOCAL_CPU, Capabilities::CLUSTER] {
+        for (patch, path) in &refused {
             let problems = check(with(patch.clone()), target).expect_err(path);
             assert_eq!(
                 problems.iter().map(|problem| (problem.path.as_str(), problem.reason.as_str())).collect::<Vec<_>>(),
@@ -212,6 +194,33 @@ fn the_name_must_fit_into_the_names_of_pods() {
 }
 
 #[test]
+fn where_pods_run_is_no_obstacle_on_one_machine_and_is_named() {
+    let trainer = json!({
+        "image": "x", "imagePullPolicy": "Never", "imagePullSecrets": [{ "name": "x" }], "nodeSelector": { "a": "b" },
+        "tolerations": [{ "operator": "Exists" }], "priorityClassName": "high", "runtimeClassName": "nvidia", "serviceAccountName": "x",
+    });
+    let job = check(with(json!({ "trainer": trainer })), Capabilities::LOCAL_CPU).expect("valid");
+    let all = trainer.as_object().expect("fields").keys().map(String::as_str).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(job.placement.named().into_iter().collect::<std::collections::BTreeSet<_>>(), all);
+    assert!(check(with(json!({})), Capabilities::LOCAL_CPU).is_ok_and(|job| job.placement.named().is_empty()));
+}
+
+#[test]
+fn hubs_and_object_stores_are_for_every_target() {
+    let remote = json!({
+        "baseModel": { "storageUri": "hf://owner/name", "revision": "v1", "secretRef": { "name": "token" } },
+        "dataset": { "storageUri": "gs://bucket/rows", "validation": { "storageUri": "az://container/held-out" } },
+        "checkpoint": { "storageUri": "s3://bucket/checkpoints" }, "output": { "storageUri": "s3://bucket/models/" },
+    });
+    for target in [Capabilities::LOCAL_CPU, CLUSTER] {
+        let job = check(with(remote.clone()), target).expect("valid");
+        assert!([&job.base_model, &job.dataset].iter().all(|location| location.is_remote()));
+        assert_eq!(job.base_model.secret.as_deref(), Some("token"));
+        assert_eq!(job.output_location.map(|location| location.folder_of("tiny-1")).as_deref(), Some("s3://bucket/models/tiny-1"));
+    }
+}
+
+#[test]
 fn what_depends_on_the_target_is_refused_only_there() {
     let file = with(json!({ "dataset": { "storageUri": "file:///data/rows.jsonl" } }));
     assert!(check(file.clone(), Capabilities::LOCAL_CPU).is_ok());
@@ -226,8 +235,7 @@ fn what_depends_on_the_target_is_refused_only_there() {
 
 #[test]
 fn all_problems_are_reported_together() {
-    let patch =
-        json!({ "hyperparameters": { "maxSteps": null, "learningRate": "0" }, "cost": { "maxCost": "1" }, "trainer": { "image": "x" } });
+    let patch = json!({ "hyperparameters": { "maxSteps": null, "learningRate": "0" }, "cost": { "maxCost": "1" }, "trainer": { "strategy": "fsdp" } });
     assert_eq!(check(with(patch), Capabilities::LOCAL_CPU).expect_err("refused").len(), 4);
 }
 

@@ -21,9 +21,6 @@ pub(super) fn resolve(trainer: &Trainer, hyperparameters: &Hyperparameters, find
     if trainer.strategy != Strategy::Ddp {
         findings.not_supported("spec.trainer.strategy", "fsdp", "set strategy: ddp");
     }
-    if findings.is_local() {
-        no_placement(trainer, findings);
-    }
     quantities(trainer, findings);
     let num_nodes = trainer.num_nodes as usize;
     let num_proc_per_node = trainer.num_proc_per_node as usize;
@@ -76,21 +73,6 @@ fn device(trainer: &Trainer, findings: &mut Findings) -> Device {
         findings.wrong(PATH, quantity, "there is no GPU here that the trainer can use", "remove it to train on the processor");
     }
     Device::Cuda
-}
-
-/// What only a cluster can do.
-fn no_placement(trainer: &Trainer, findings: &mut Findings) {
-    findings.not_supported_if(trainer.image.as_ref(), "spec.trainer.image", Clone::clone);
-    findings.not_supported_if(trainer.image_pull_policy.as_ref(), "spec.trainer.imagePullPolicy", |policy| format!("{policy:?}"));
-    findings.not_supported_if(trainer.image_pull_secrets.first(), "spec.trainer.imagePullSecrets", |secret| secret.name.clone());
-    findings.not_supported_if(trainer.node_selector.first_key_value().as_ref(), "spec.trainer.nodeSelector", |(key, value)| {
-        format!("{key}: {value}")
-    });
-    findings
-        .not_supported_if(trainer.tolerations.first(), "spec.trainer.tolerations", |toleration| toleration.key.clone().unwrap_or_default());
-    findings.not_supported_if(trainer.priority_class_name.as_ref(), "spec.trainer.priorityClassName", Clone::clone);
-    findings.not_supported_if(trainer.runtime_class_name.as_ref(), "spec.trainer.runtimeClassName", Clone::clone);
-    findings.not_supported_if(trainer.service_account_name.as_ref(), "spec.trainer.serviceAccountName", Clone::clone);
 }
 
 /// Where the pods are to run, and as what.

@@ -48,6 +48,8 @@ async fn a_job_runs_from_its_manifest_to_a_version_in_the_registry() {
     assert_eq!((version.spec.stage, &version.spec.uri), (Stage::Staging, &format!("pvc://models/out/tiny-{}", &uid[..8])));
     assert_eq!(version.spec.source_ref.as_ref().and_then(|source| source.uid.as_deref()), Some(uid.as_str()));
     assert!(version.owner_references().is_empty(), "a model outlives the job that made it");
+    let checkpoint = job.status.as_ref().and_then(|status| status.checkpoint.as_ref()).expect("it has one");
+    assert_eq!((checkpoint.step, checkpoint.uri.ends_with("/attempt-0/step-00000060")), (60, true), "{}", checkpoint.uri);
     let result = job.status.as_ref().and_then(|status| status.result.as_ref()).expect("it has one");
     assert_eq!(result.validation_loss_after.as_ref().map(ToString::to_string).as_deref(), Some("0.04"));
 

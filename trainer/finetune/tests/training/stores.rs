@@ -1,16 +1,12 @@
 //! A whole job whose model, rows, checkpoints and output lie in an object store.
 
 use crate::job::Job;
-#[path = "../../../storage/tests/storage/servers.rs"]
-#[allow(dead_code, reason = "the storage crate's tests use all of it")]
-mod servers;
-
-use servers::{s3, s3_bucket, unique};
 use std::fs;
 use std::path::Path;
 use temper_contract::config::{Credentials, Remote, Validation};
 use temper_contract::{Event, ExitCode};
 use temper_storage::{Purpose, Settings, Writer, blocking};
+use temper_test_stores::{s3, s3_bucket, unique};
 
 /// A bucket, and the mounted Secret that opens it.
 struct Store {

@@ -2,10 +2,10 @@
 
 use crate::place::{assert_explains, bytes, contents, folder, quiet, settings, with_secret};
 use crate::s3::writer;
-use crate::servers::{AZURE_ACCOUNT, AZURE_KEY, azure, unique};
 use sha2::{Digest, Sha256};
 use temper_contract::config::Remote;
 use temper_storage::{Kind, Purpose, blocking};
+use temper_test_stores::{AZURE_ACCOUNT, AZURE_KEY, azure, unique};
 use tempfile::TempDir;
 
 fn remote(uri: &str, key: &str) -> (Remote, TempDir) {

@@ -1,14 +1,14 @@
 //! Credentials have no way out: not by logs, errors or files.
 
-use crate::hub_server::{HubServer, SIGNATURE};
 use crate::place::{bytes, folder, quiet, settings, with_secret};
 use crate::proxy::{Fault, Proxy};
 use crate::s3::writer;
-use crate::servers::{s3, s3_bucket, unique};
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use temper_storage::{Purpose, Settings, blocking};
+use temper_test_stores::{HubServer, SIGNATURE};
+use temper_test_stores::{s3, s3_bucket, unique};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);

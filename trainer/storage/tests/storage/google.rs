@@ -3,10 +3,10 @@
 use crate::place::{assert_explains, bytes, contents, folder, quiet, settings, with_secret};
 use crate::proxy::{Passed, Proxy, Translation};
 use crate::s3::writer;
-use crate::servers::{google, unique};
 use std::sync::OnceLock;
 use temper_contract::config::Remote;
 use temper_storage::{Kind, Purpose, Settings, blocking};
+use temper_test_stores::{google, unique};
 use tempfile::TempDir;
 
 /// The emulator takes writes by the JSON API only, and `object_store` writes by the XML API: `PUT /BUCKET/KEY`.

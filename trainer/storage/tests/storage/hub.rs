@@ -1,10 +1,10 @@
 //! Models and data sets of the hub.
 
-use crate::hub_server::{COMMIT, Fault, HubServer, SIGNATURE, sha256};
 use crate::place::{assert_explains, bytes, contents, open, quiet, settings, with_secret};
 use std::fs;
 use std::sync::Mutex;
 use temper_storage::{Kind, Purpose, Settings, blocking};
+use temper_test_stores::{COMMIT, Fault, HubServer, SIGNATURE, sha256};
 
 fn model() -> HubServer {
     HubServer::start(&[

@@ -1,8 +1,8 @@
 //! Connections that break, servers that are busy, bytes that are wrong.
 
-use crate::hub_server::{Fault, HubServer};
 use crate::place::{assert_explains, bytes, contents, open, quiet, settings};
 use temper_storage::{Error, Fetched, Kind, Purpose, Settings, blocking};
+use temper_test_stores::{Fault, HubServer};
 use tempfile::TempDir;
 
 const LENGTH: usize = 400_000;

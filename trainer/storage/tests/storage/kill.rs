@@ -1,11 +1,11 @@
 //! SIGKILL in the middle of a file.
 
-use crate::hub_server::{Fault, HubServer};
 use crate::place::{bytes, contents, open, quiet, settings};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use temper_storage::{Purpose, Settings, blocking};
+use temper_test_stores::{Fault, HubServer};
 
 const LENGTH: usize = 24 << 20;
 const HUB: &str = "TEMPER_TEST_KILL_HUB";

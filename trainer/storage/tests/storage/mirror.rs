@@ -2,9 +2,9 @@
 
 use crate::place::{bytes, contents, folder, settings};
 use crate::s3::remote;
-use crate::servers::{s3, s3_bucket, s3_put, unique};
 use temper_storage::Mirror;
 use temper_storage::blocking::run;
+use temper_test_stores::{s3, s3_bucket, s3_put, unique};
 
 #[test]
 fn folders_exist_by_their_manifests() {

@@ -2,10 +2,10 @@
 
 use crate::place::{assert_explains, bytes, contents, folder, quiet, settings, with_secret};
 use crate::proxy::Proxy;
-use crate::servers::{S3_SIGNED, s3, s3_bucket, s3_put, s3_with_users, unique};
 use std::fs;
 use temper_contract::config::Remote;
 use temper_storage::{Kind, Purpose, Writer, blocking};
+use temper_test_stores::{S3_SIGNED, s3, s3_bucket, s3_put, s3_with_users, unique};
 use tempfile::TempDir;
 
 /// A place in S3, by way of an address.

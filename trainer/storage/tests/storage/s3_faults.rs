@@ -3,9 +3,9 @@
 use crate::place::{assert_explains, bytes, contents, folder, quiet, settings};
 use crate::proxy::{Fault, Passed, Proxy};
 use crate::s3::{remote, writer};
-use crate::servers::{S3_SIGNED, s3, s3_bucket, s3_put, unique};
 use std::sync::atomic::{AtomicU32, Ordering};
 use temper_storage::{Error, Fetched, Kind, Purpose, blocking};
+use temper_test_stores::{S3_SIGNED, s3, s3_bucket, s3_put, unique};
 use tempfile::TempDir;
 
 const LENGTH: usize = 300_000;

@@ -131,7 +131,7 @@ async fn preview(session: &Session, manifest: &JobManifest, job: &ValidatedFineT
         (None, _) => found.not_checked.push("whether machines have room: you may not list nodes".to_owned()),
         (_, None) => {}
     }
-    let volumes = Volumes::new(&arguments.manifests.volume);
+    let volumes = Volumes::new(&arguments.manifests.volume, &arguments.manifests.secret);
     match estimate::estimate(job, &owner, &volumes, nodes.as_deref().unwrap_or_default()) {
         Ok(memory) => found.memory = Some(memory),
         Err(why) => found.not_checked.push(format!("how much memory training takes: {why}")),

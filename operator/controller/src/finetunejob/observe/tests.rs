@@ -4,7 +4,7 @@ use crate::finetunejob::scrape::Scraped;
 use crate::watched::{BatchJob, Pod};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use temper_contract::report::{DatasetCounts, Parameters, PrepareReport};
+use temper_contract::report::{DatasetCounts, Parameters, PrepareReport, TrainReport};
 use temper_contract::{ExitCode, StageReport, TerminationMessage};
 use temper_crds::{FineTuneJob, Timestamp};
 use temper_planner::observed::State;
@@ -144,4 +144,27 @@ fn what_trainers_say_belongs_to_the_attempt_that_runs() {
     let observed = look(status, &find, Some(&scraped));
     assert_eq!(observed.checkpoint.map(|checkpoint| checkpoint.uri).as_deref(), Some("old"));
     assert_eq!((observed.progress, observed.training[0].last_progress), (None, None));
+}
+
+#[test]
+fn the_checkpoint_that_training_ended_with_is_read_from_its_report() {
+    let report = StageReport::Trained(TrainReport {
+        step: 60,
+        total_steps: 60,
+        reason: "complete".to_owned(),
+        checkpoint: "/volumes/run/checkpoints/attempt-1/step-00000060".to_owned(),
+        parameters: Parameters { total: 100, trainable: 10 },
+        training_loss: 0.5,
+        validation: None,
+        tokens: 1000,
+        tokens_per_second: 10.0,
+        seconds: 100.0,
+        evaluation_seconds: 0.0,
+        restarts: 0,
+        peak_memory_bytes: 1000,
+    });
+    let status = json!({ "attempts": [attempt("train", 0, json!({}))], "checkpoint": { "step": 40, "uri": "pvc://c/1/40" } });
+    let find = |stage, number| (stage == Stage::Train && number == 0).then(|| seen("Complete", Some((0, report.to_json()))));
+    let checkpoint = look(status, &find, None).checkpoint.expect("there is one");
+    assert_eq!((checkpoint.attempt, checkpoint.step, checkpoint.uri.as_str()), (1, 60, "pvc://c/1/60"));
 }

@@ -7,13 +7,14 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
-pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+/// The commit of every file.
+pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 /// A part of each redirect's address that nobody may see.
-pub(crate) const SIGNATURE: &str = "canary-signature";
+pub const SIGNATURE: &str = "canary-signature";
 
 /// What goes wrong with the next request for a path.
 #[derive(Clone, Debug)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// So many bytes of the body, then the connection is closed.
     CutAfter(usize),
     /// So many bytes of the body, then nothing more until the client is gone.
@@ -28,14 +29,18 @@ pub(crate) enum Fault {
 
 /// A request that was seen.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
-    pub(crate) at_large_files: bool,
-    pub(crate) path: String,
-    pub(crate) range: Option<String>,
-    pub(crate) authorization: Option<String>,
+pub struct Seen {
+    /// Whether it came to the address behind the redirects.
+    pub at_large_files: bool,
+    /// Its path, without the query.
+    pub path: String,
+    /// Its `Range`.
+    pub range: Option<String>,
+    /// Its `Authorization`.
+    pub authorization: Option<String>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     files: BTreeMap<String, Vec<u8>>,
     token: Option<&'static str>,
@@ -45,7 +50,9 @@ struct State {
     large_address: Option<SocketAddr>,
 }
 
-pub(crate) struct HubServer {
+/// The hub.
+#[derive(Debug)]
+pub struct HubServer {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
     held: Receiver<()>,
@@ -56,7 +63,7 @@ const LARGE: usize = 1000;
 
 impl HubServer {
     /// Serves these files as model `o/n` and data set `o/n`.
-    pub(crate) fn start(files: &[(&str, Vec<u8>)]) -> Self {
+    pub fn start(files: &[(&str, Vec<u8>)]) -> Self {
         let listen = || TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let (api, large) = (listen(), listen());
         let address = api.local_addr().expect("it is bound");
@@ -79,40 +86,43 @@ impl HubServer {
         Self { address, state, held }
     }
 
-    pub(crate) fn endpoint(&self) -> String {
+    /// Its address, for `HF_ENDPOINT`.
+    pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Answers only who has this token.
-    pub(crate) fn requires(&self, token: &'static str) {
+    pub fn requires(&self, token: &'static str) {
         self.state().token = Some(token);
     }
 
     /// The next request for a path that ends so goes wrong.
-    pub(crate) fn once(&self, path: &str, fault: Fault) {
+    pub fn once(&self, path: &str, fault: Fault) {
         self.state().faults.entry(path.to_owned()).or_default().push_back(fault);
     }
 
     /// Every request for a path that ends so goes wrong.
-    pub(crate) fn always(&self, path: &str, fault: Fault) {
+    pub fn always(&self, path: &str, fault: Fault) {
         self.state().always.insert(path.to_owned(), fault);
     }
 
-    pub(crate) fn replace(&self, name: &str, content: Vec<u8>) {
+    /// A file has another content from now on.
+    pub fn replace(&self, name: &str, content: Vec<u8>) {
         self.state().files.insert(name.to_owned(), content);
     }
 
-    pub(crate) fn seen(&self) -> Vec<Seen> {
+    /// Every request so far.
+    pub fn seen(&self) -> Vec<Seen> {
         self.state().seen.clone()
     }
 
     /// Requests for large files.
-    pub(crate) fn seen_at_large_files(&self) -> Vec<Seen> {
+    pub fn seen_at_large_files(&self) -> Vec<Seen> {
         self.seen().into_iter().filter(|seen| seen.at_large_files).collect()
     }
 
     /// Waits until a response is held back.
-    pub(crate) fn wait_until_held(&self) {
+    pub fn wait_until_held(&self) {
         self.held.recv().expect("the server lives");
     }
 
@@ -121,7 +131,8 @@ impl HubServer {
     }
 }
 
-pub(crate) fn sha256(content: &[u8]) -> String {
+/// The SHA-256 of a content, in hexadecimal.
+pub fn sha256(content: &[u8]) -> String {
     Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

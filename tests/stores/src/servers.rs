@@ -8,13 +8,15 @@ use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Azurite's own account, and a key for it that nobody may see.
-pub(crate) const AZURE_ACCOUNT: &str = "temperaccount";
+pub const AZURE_ACCOUNT: &str = "temperaccount";
 /// base64 of 64 bytes.
-pub(crate) const AZURE_KEY: &str = "Y2FuYXJ5LWtleS1vZi10ZW1wZXJzLXRlc3RzLXdoaWNoLW5vYm9keS1tYXktc2VlLTAxMjM0NTY3ODlhYmNkZQ==";
+pub const AZURE_KEY: &str = "Y2FuYXJ5LWtleS1vZi10ZW1wZXJzLXRlc3RzLXdoaWNoLW5vYm9keS1tYXktc2VlLTAxMjM0NTY3ODlhYmNkZQ==";
 
 /// A server on loopback.
-pub(crate) struct Server {
-    pub(crate) address: String,
+#[derive(Debug)]
+pub struct Server {
+    /// Host and port.
+    pub address: String,
     /// Its standard input: the server ends when this is closed.
     _shell: Child,
 }
@@ -59,12 +61,12 @@ impl Server {
     }
 
     /// The server's address as a URL.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// One plain request; status and body.
-    pub(crate) fn request(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> (u16, String) {
+    pub fn request(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).expect("it runs");
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
@@ -80,8 +82,9 @@ impl Server {
         (status, body)
     }
 
+    /// The same where it must succeed; the body.
     #[track_caller]
-    pub(crate) fn must(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> String {
+    pub fn must(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> String {
         let (status, text) = self.request(method, path, headers, body);
         assert!((200..300).contains(&status), "{method} {path}: {status} {text}");
         text
@@ -97,29 +100,29 @@ fn moto(variables: &[(&str, &str)]) -> Server {
 }
 
 /// S3 that takes any credentials.
-pub(crate) fn s3() -> &'static Server {
+pub fn s3() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
     SERVER.get_or_init(|| moto(&[]))
 }
 
 /// What looks like a signature, for a server that does not look closely.
-pub(crate) const S3_SIGNED: &str =
+pub const S3_SIGNED: &str =
     "Authorization: AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=x\r\n";
 
 /// A fresh bucket.
-pub(crate) fn s3_bucket(name: &str) -> String {
+pub fn s3_bucket(name: &str) -> String {
     s3().must("PUT", &format!("/{name}"), "", b"");
     name.to_owned()
 }
 
 /// Puts an object into a bucket of [`s3`], as somebody else's tool would.
-pub(crate) fn s3_put(bucket: &str, key: &str, content: &[u8]) {
+pub fn s3_put(bucket: &str, key: &str, content: &[u8]) {
     let headers = format!("{S3_SIGNED}Content-Type: application/octet-stream\r\n");
     s3().must("PUT", &format!("/{bucket}/{key}"), &headers, content);
 }
 
 /// S3 that checks signatures, with the keys of a user who may do everything.
-pub(crate) fn s3_with_users() -> &'static (Server, String, String) {
+pub fn s3_with_users() -> &'static (Server, String, String) {
     static SERVER: OnceLock<(Server, String, String)> = OnceLock::new();
     SERVER.get_or_init(|| {
         // So many requests are let in before signatures are checked: the four below.
@@ -146,7 +149,7 @@ pub(crate) fn s3_with_users() -> &'static (Server, String, String) {
 }
 
 /// Azure Blob Storage.
-pub(crate) fn azure() -> &'static Server {
+pub fn azure() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
     SERVER.get_or_init(|| {
         let accounts = format!("{AZURE_ACCOUNT}:{AZURE_KEY}");
@@ -160,7 +163,7 @@ pub(crate) fn azure() -> &'static Server {
 }
 
 /// Google Cloud Storage.
-pub(crate) fn google() -> &'static Server {
+pub fn google() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
     SERVER.get_or_init(|| {
         let command = |port: u16| {
@@ -173,7 +176,7 @@ pub(crate) fn google() -> &'static Server {
 }
 
 /// A number that no other call has got.
-pub(crate) fn unique() -> u64 {
+pub fn unique() -> u64 {
     static NEXT: Mutex<u64> = Mutex::new(0);
     let mut next = NEXT.lock().expect("sound");
     *next += 1;
