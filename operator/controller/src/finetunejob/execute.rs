@@ -17,7 +17,8 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::fmt::Debug;
 use temper_contract::report::{PrepareReport, TrainReport};
-use temper_crds::ModelVersion;
+use temper_crds::finetunejob::attempts::{AttemptStatus, StageName};
+use temper_crds::{FineTuneJobStatus, ModelVersion};
 use temper_objects::{Object, Owner, Places, names};
 use temper_planner::{Attempt, Intent, Observed, Stage, ValidatedFineTuneJob};
 
@@ -46,20 +47,11 @@ pub async fn carry_out(
         Intent::EnsurePublish { attempt } => {
             ensure(context, owner, Stage::Publish, *attempt, || temper_objects::publish(job, owner, settings, *attempt)).await
         }
-        Intent::Stop { stage, attempt, .. } => {
-            // Told first, then done: a stop that nobody remembers would be judged as a failure.
-            let is_remembered = is_stop_written(observed, *stage, *attempt);
-            if is_remembered { stop(context, owner, &names::batch_job(&owner.name, *stage, *attempt)).await } else { Ok(()) }
-        }
+        // Told first, then done: a stop that nobody remembers would be judged as a failure. See `follow_up`.
+        Intent::Stop { .. } => Ok(()),
         Intent::Register { .. } => register(context, job, owner, observed).await,
         Intent::FreeFinished => free(context, owner, false).await,
     }
-}
-
-/// Whether the status on the server says that this try was told to stop.
-fn is_stop_written(observed: &Observed, stage: Stage, number: u64) -> bool {
-    let name = temper_planner::ledger::stage_name(stage);
-    observed.status.attempts.iter().any(|entry| entry.stage == name && entry.number == number && entry.stop.is_some())
 }
 
 fn in_place_restarts_before(observed: &Observed, attempt: u64) -> u64 {
@@ -180,9 +172,12 @@ pub async fn stop(context: &Context, owner: &Owner, job_name: &str) -> Result<()
     }
 }
 
-/// Deletes the Jobs of earlier tries whose ends are in the written status.
-pub async fn sweep(context: &Context, owner: &Owner, observed: &Observed) -> Result<(), Error> {
-    for name in superseded(&owner.name, observed) {
+/// Does what was to be in the status first, and is now: stops tries that were told to stop, and deletes the Jobs of those that are over.
+pub async fn follow_up(context: &Context, owner: &Owner, written: &FineTuneJobStatus) -> Result<(), Error> {
+    for name in told_to_stop(&owner.name, written) {
+        stop(context, owner, &name).await?;
+    }
+    for name in superseded(&owner.name, written) {
         if let Some(seen) = context.families.attempt(&JobKey::from(owner), &name).filter(|seen| !seen.job.is_going()) {
             delete::<Job>(context, &owner.namespace, &name, seen.job.metadata.uid.clone(), DeleteParams::background()).await?;
         }
@@ -190,16 +185,28 @@ pub async fn sweep(context: &Context, owner: &Owner, observed: &Observed) -> Res
     Ok(())
 }
 
-/// Tries of the stage that is under way that ended and are followed by another, by the status on the server. The last try of each stage
-/// stays, for its logs.
-fn superseded(job_name: &str, observed: &Observed) -> Vec<String> {
-    let written = &observed.status.attempts;
-    let is_followed = |entry: &&temper_crds::finetunejob::attempts::AttemptStatus| {
-        entry.end.is_some() && written.iter().any(|other| other.stage == entry.stage && other.number > entry.number)
+/// Jobs of the tries that were told to stop and have not ended.
+fn told_to_stop(job_name: &str, written: &FineTuneJobStatus) -> Vec<String> {
+    let is_told = |entry: &&AttemptStatus| entry.stop.is_some() && entry.end.is_none();
+    written.attempts.iter().filter(is_told).map(|entry| batch_job(job_name, entry)).collect()
+}
+
+/// Jobs of the tries that ended and are followed by another of their stage. The last try of each stage stays, for its logs.
+fn superseded(job_name: &str, written: &FineTuneJobStatus) -> Vec<String> {
+    let is_followed = |entry: &&AttemptStatus| {
+        entry.end.is_some() && written.attempts.iter().any(|other| other.stage == entry.stage && other.number > entry.number)
     };
-    let stage =
-        |name| [Stage::Prepare, Stage::Train, Stage::Publish].into_iter().find(|stage| temper_planner::ledger::stage_name(*stage) == name);
-    written.iter().filter(is_followed).filter_map(|entry| Some(names::batch_job(job_name, stage(entry.stage)?, entry.number))).collect()
+    written.attempts.iter().filter(is_followed).map(|entry| batch_job(job_name, entry)).collect()
+}
+
+/// The name of a try's Job.
+fn batch_job(job_name: &str, entry: &AttemptStatus) -> String {
+    let stage = match entry.stage {
+        StageName::Prepare => Stage::Prepare,
+        StageName::Train => Stage::Train,
+        StageName::Publish => Stage::Publish,
+    };
+    names::batch_job(job_name, stage, entry.number)
 }
 
 /// Deletes what a finished job still has. Its own claim stays where a model or checkpoints lie on it that nobody has elsewhere.

@@ -39,7 +39,7 @@ pub enum Kind {
 }
 
 /// One object of a family.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Member {
     /// A Job.
     Job(Arc<BatchJob>),
@@ -82,23 +82,20 @@ impl From<&Owner> for JobKey {
 }
 
 impl Families {
-    /// A Job is as it is said to be.
+    /// A Job is as it is said to be; gives the job to look at again, if that is news.
     pub fn put_job(&self, mut job: BatchJob) -> Option<JobKey> {
         let key = JobKey::of(&job.metadata)?;
         let name = job.metadata.name.clone()?;
-        // They have said what it belongs to, and nobody reads them again.
-        job.metadata.labels = None;
-        self.lock().put(key.clone(), Kind::Job, &name, Member::Job(Arc::new(job)));
-        Some(key)
+        keep_what_is_read(&mut job.metadata);
+        self.lock().put(key.clone(), Kind::Job, &name, Member::Job(Arc::new(job))).then_some(key)
     }
 
-    /// A pod is as it is said to be.
+    /// A pod is as it is said to be; gives the job to look at again, if that is news.
     pub fn put_pod(&self, mut pod: Pod) -> Option<JobKey> {
         let key = JobKey::of(&pod.metadata)?;
         let name = pod.metadata.name.clone()?;
-        pod.metadata.labels = None;
-        self.lock().put(key.clone(), Kind::Pod, &name, Member::Pod(Arc::new(pod)));
-        Some(key)
+        keep_what_is_read(&mut pod.metadata);
+        self.lock().put(key.clone(), Kind::Pod, &name, Member::Pod(Arc::new(pod))).then_some(key)
     }
 
     /// An object of another kind is there, with this digest of what is in it.
@@ -208,10 +205,21 @@ impl Known {
         self.listings.get(&kind).copied().unwrap_or_default()
     }
 
-    fn put(&mut self, key: JobKey, kind: Kind, name: &str, member: Member) {
+    /// Whether it says anything new.
+    fn put(&mut self, key: JobKey, kind: Kind, name: &str, member: Member) -> bool {
         let listing = self.listing(kind);
-        self.families.entry(key).or_default().members.insert((kind, name.into()), (listing, member));
+        let members = &mut self.families.entry(key).or_default().members;
+        let is_news = members.get(&(kind, Box::from(name))).is_none_or(|(_, known)| *known != member);
+        members.insert((kind, name.into()), (listing, member));
+        is_news
     }
+}
+
+/// Labels have said what it belongs to, and nobody reads them again. Versions differ even where nothing that is read does.
+fn keep_what_is_read(metadata: &mut ObjectMeta) {
+    metadata.labels = None;
+    metadata.resource_version = None;
+    metadata.generation = None;
 }
 
 #[cfg(test)]
@@ -247,6 +255,24 @@ mod tests {
         let seen = families.attempt(&key(), "tiny-a1").expect("there");
         assert_eq!(seen.pods.iter().map(|pod| pod.name()).collect::<Vec<_>>(), ["y"]);
         assert!(families.attempt(&key(), "tiny-a2").is_none());
+    }
+
+    #[test]
+    fn only_what_decisions_read_is_news() {
+        let families = Families::default();
+        let at_version = |version: &str, active: i32| {
+            let mut job = job("tiny-a0");
+            job.metadata.resource_version = Some(version.to_owned());
+            job.status.active = Some(active);
+            job
+        };
+        assert_eq!(families.put_job(at_version("1", 1)), Some(key()));
+        assert_eq!(families.put_job(at_version("2", 1)), None, "the API server counts what others wrote, too");
+        assert_eq!(families.put_job(at_version("3", 0)), Some(key()));
+        assert_eq!(families.put_pod(pod("x", "tiny-a0")), Some(key()));
+        assert_eq!(families.put_pod(pod("x", "tiny-a0")), None);
+        families.remove(&key(), Kind::Pod, "x");
+        assert_eq!(families.put_pod(pod("x", "tiny-a0")), Some(key()));
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub async fn run(leadership: Leadership) -> anyhow::Result<()> {
     let scraper = Scraper::new(args.jobs.scrape_interval, Arc::clone(&metrics), news);
     let gone = Arc::clone(&scraper);
     let superseded = Arc::new(Superseded::default());
-    let replaced = Arc::clone(&superseded);
+    let (replaced, echoes) = (Arc::clone(&superseded), Arc::clone(&superseded));
     let touched = Arc::clone(&queue);
     let stream = watcher(scope.api::<KnownJob>(&client), watch_config())
         .default_backoff()
@@ -94,6 +94,9 @@ pub async fn run(leadership: Leadership) -> anyhow::Result<()> {
         })
         .reflect(writer)
         .touched_objects()
+        .try_filter(move |job| {
+            std::future::ready(!(job.is_active() && echoes.is_echo(job.uid(), job.metadata.resource_version.as_deref())))
+        })
         .inspect_ok(move |job| touched.joins(key(job)));
     count_jobs(&metrics, &jobs, &queue);
     let reporter = Reporter { controller: "temper-operator".to_owned(), instance: Some(identity) };

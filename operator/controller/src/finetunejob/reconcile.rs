@@ -6,6 +6,7 @@
 //! 4. Validate the spec and plan: pure.
 //! 5. Carry the intents out.
 //! 6. Write the status, once, if it changed; then tell the events.
+//! 7. Do what had to be in the status first: stop tries, delete those that are over.
 
 use super::attempt::SeenAttempt;
 use super::context::Context;
@@ -107,10 +108,11 @@ async fn active(context: &Context, job: &FineTuneJob, owner: &Owner, now: Timest
     };
     report::write(context, job, owner, &status, &plan.status).await?;
     watch_trainers(context, owner, &plan.situation, &find);
-    match failure {
-        Some(error) => Err(error),
-        None => Ok(next_look(&plan, &find, now)),
+    if let Some(error) = failure {
+        return Err(error);
     }
+    execute::follow_up(context, owner, &plan.status).await?;
+    Ok(next_look(&plan, &find, now))
 }
 
 async fn gather(
@@ -185,7 +187,7 @@ async fn carry_out(
             execute::stop(context, owner, &name).await?;
         }
     }
-    execute::sweep(context, owner, observed).await
+    Ok(())
 }
 
 /// Notes among what was observed the try that was just started, and the one that is told to stop; whether there is one.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use temper_crds::label;
 
 /// A Job.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct BatchJob {
     /// Name, owner, labels.
     #[serde(default, deserialize_with = "super::metadata::without_managed_fields")]
@@ -23,7 +23,7 @@ pub struct BatchJob {
 stands_for!(BatchJob, k8s_openapi::api::batch::v1::Job);
 
 /// What is asked for.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct BatchJobSpec {
     /// Whether a queue holds it.
@@ -33,7 +33,7 @@ pub struct BatchJobSpec {
 }
 
 /// What has become of it.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct BatchJobStatus {
     /// Complete, Failed, FailureTarget, SuccessCriteriaMet, Suspended.
@@ -43,7 +43,7 @@ pub struct BatchJobStatus {
 }
 
 /// One condition.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct JobCondition {
     /// Which.

@@ -75,7 +75,6 @@ impl From<Whole> for KnownJob {
             keeps_claim: end.type_ == FAILED || spec.output.storage_uri.is_none(),
         };
         metadata.labels = None;
-        metadata.finalizers = None;
         Self { metadata, body: Body::Finished(finished) }
     }
 }
@@ -123,6 +122,11 @@ impl KnownJob {
     /// The UID.
     pub fn uid(&self) -> &str {
         self.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    /// Whether it is not finished.
+    pub fn is_active(&self) -> bool {
+        matches!(self.body, Body::Active(_))
     }
 
     /// The whole of an active job.

@@ -15,7 +15,6 @@ struct Read {
     creation_timestamp: Option<Time>,
     deletion_grace_period_seconds: Option<i64>,
     deletion_timestamp: Option<Time>,
-    finalizers: Option<Vec<String>>,
     generation: Option<i64>,
     labels: Option<BTreeMap<String, String>>,
     name: Option<String>,
@@ -34,7 +33,6 @@ pub(super) fn without_managed_fields<'de, D: Deserializer<'de>>(deserializer: D)
         creation_timestamp: read.creation_timestamp,
         deletion_grace_period_seconds: read.deletion_grace_period_seconds,
         deletion_timestamp: read.deletion_timestamp,
-        finalizers: read.finalizers,
         generation: read.generation,
         labels: read.labels,
         name: read.name,
@@ -110,7 +108,7 @@ mod tests {
         let object = json!({
             "kind": "ConfigMap", "data": { "a": "b" },
             "metadata": {
-                "name": "x", "namespace": "ml", "uid": "u", "resourceVersion": "7", "generation": 2, "finalizers": ["f"],
+                "name": "x", "namespace": "ml", "uid": "u", "resourceVersion": "7", "generation": 2,
                 "labels": { "l": "1" }, "annotations": { "a": "2" },
                 "creationTimestamp": "2026-01-01T00:00:00Z", "deletionTimestamp": "2026-01-02T00:00:00Z", "deletionGracePeriodSeconds": 30,
                 "ownerReferences": [{ "apiVersion": "v1", "kind": "K", "name": "n", "uid": "o", "controller": true }],

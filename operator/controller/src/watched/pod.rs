@@ -9,7 +9,7 @@ use serde::Deserialize;
 pub const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
 
 /// A Pod.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct Pod {
     /// Name, owner, labels.
     #[serde(default, deserialize_with = "super::metadata::without_managed_fields")]
@@ -25,7 +25,7 @@ pub struct Pod {
 stands_for!(Pod, k8s_openapi::api::core::v1::Pod);
 
 /// What is asked for.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PodSpec {
     /// The machine it is bound to.
@@ -33,7 +33,7 @@ pub struct PodSpec {
 }
 
 /// What has become of it.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PodStatus {
     /// Pending, Running, Succeeded, Failed or Unknown.
@@ -52,7 +52,7 @@ pub struct PodStatus {
 }
 
 /// One condition.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PodCondition {
     /// Which.
@@ -67,7 +67,7 @@ pub struct PodCondition {
 }
 
 /// One container.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ContainerStatus {
     /// Its name.
@@ -77,7 +77,7 @@ pub struct ContainerStatus {
 }
 
 /// A container's state; a running one has neither part.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct ContainerState {
     /// It is not started yet.
@@ -87,7 +87,7 @@ pub struct ContainerState {
 }
 
 /// Why a container is not started.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Waiting {
     /// In one word: ContainerCreating, ErrImagePull, CreateContainerConfigError, ...
@@ -97,7 +97,7 @@ pub struct Waiting {
 }
 
 /// How a container ended.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Terminated {
     /// Its exit code; 128 + n where signal n ended it.

@@ -1,8 +1,8 @@
-use super::{in_place_restarts_before, is_stop_written, superseded};
+use super::{in_place_restarts_before, superseded, told_to_stop};
 use serde_json::{Value, json};
 use temper_crds::FineTuneJobStatus;
+use temper_planner::Observed;
 use temper_planner::ledger::remembered;
-use temper_planner::{Observed, Stage};
 
 fn entry(stage: &str, number: u64, rest: Value) -> Value {
     let mut entry = json!({ "stage": stage, "number": number, "startedAt": "2026-01-01T00:00:00Z" });
@@ -29,14 +29,15 @@ fn only_tries_whose_end_is_written_and_that_are_followed_are_swept() {
         entry("train", 1, ended()),
         entry("train", 2, json!({})),
     ]));
-    assert_eq!(superseded("tiny", &observed), ["tiny-a0", "tiny-a1"]);
+    assert_eq!(superseded("tiny", &observed.status), ["tiny-a0", "tiny-a1"]);
 }
 
 #[test]
-fn a_stop_is_carried_out_once_it_is_written() {
-    let told = observed(json!([entry("train", 0, json!({ "stop": "Suspended" }))]));
-    assert!(is_stop_written(&told, Stage::Train, 0));
-    assert!(!is_stop_written(&told, Stage::Prepare, 0) && !is_stop_written(&told, Stage::Train, 1));
+fn a_stop_is_carried_out_once_it_is_written_and_until_the_try_has_ended() {
+    let told = |rest: Value| told_to_stop("tiny", &observed(json!([entry("prepare", 0, json!({})), entry("train", 0, rest)])).status);
+    assert_eq!(told(json!({ "stop": "Suspended" })), ["tiny-a0"]);
+    assert_eq!(told(json!({ "stop": "Suspended", "end": "Exited", "exitCode": 143 })), [""; 0]);
+    assert_eq!(told(json!({})), [""; 0]);
 }
 
 #[test]
