@@ -82,7 +82,7 @@ Examples:
   temper run -f job.yaml --volume datasets=./data
   # the same command again continues an unfinished run and shows a finished one
   temper run -f job.yaml --volume datasets=./data
-  # a model of the hub and data in a bucket, with credentials for the Secrets that the manifest names
+  # a model of the hub and data in a bucket; a folder stands in for each Secret
   temper run -f job.yaml --secret hf-token=./hf --secret s3-keys=./s3
   # compare answers before and after, and fail unless the model has learned
   temper run -f job.yaml --compare-prompts prompts.jsonl --expect '^Price: ' \\

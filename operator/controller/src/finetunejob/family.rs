@@ -95,6 +95,7 @@ impl Families {
         let key = JobKey::of(&pod.metadata)?;
         let name = pod.metadata.name.clone()?;
         keep_what_is_read(&mut pod.metadata);
+        pod.keep_what_is_read();
         self.lock().put(key.clone(), Kind::Pod, &name, Member::Pod(Arc::new(pod))).then_some(key)
     }
 
@@ -225,7 +226,7 @@ fn keep_what_is_read(metadata: &mut ObjectMeta) {
 #[cfg(test)]
 mod tests {
     use super::{Families, JobKey, Kind};
-    use crate::watched::{BatchJob, Pod};
+    use crate::watched::{BatchJob, Pod, PodCondition};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
     use serde_json::json;
 
@@ -271,6 +272,12 @@ mod tests {
         assert_eq!(families.put_job(at_version("3", 0)), Some(key()));
         assert_eq!(families.put_pod(pod("x", "tiny-a0")), Some(key()));
         assert_eq!(families.put_pod(pod("x", "tiny-a0")), None);
+        let with = |condition: &str| {
+            let mut pod = pod("x", "tiny-a0");
+            pod.status.conditions.push(PodCondition { type_: condition.to_owned(), ..PodCondition::default() });
+            families.put_pod(pod)
+        };
+        assert_eq!((with("Initialized"), with("Ready")), (None, Some(key())));
         families.remove(&key(), Kind::Pod, "x");
         assert_eq!(families.put_pod(pod("x", "tiny-a0")), Some(key()));
     }

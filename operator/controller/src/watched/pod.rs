@@ -8,6 +8,9 @@ use serde::Deserialize;
 /// The annotation that tells which of an Indexed Job's pods it is.
 pub const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
 
+/// The conditions that decisions depend on.
+const READ_CONDITIONS: [&str; 4] = ["PodScheduled", "Ready", "ContainersReady", "DisruptionTarget"];
+
 /// A Pod.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct Pod {
@@ -45,7 +48,7 @@ pub struct PodStatus {
     /// Its address.
     #[serde(rename = "podIP")]
     pub pod_ip: Option<String>,
-    /// PodScheduled, Ready, ContainersReady, DisruptionTarget.
+    /// Those that decisions depend on, after [`Pod::keep_what_is_read`].
     pub conditions: Vec<PodCondition>,
     /// Its containers.
     pub container_statuses: Vec<ContainerStatus>,
@@ -111,6 +114,12 @@ pub struct Terminated {
 }
 
 impl Pod {
+    /// Lets conditions go that no decision depends on; they change, too.
+    pub fn keep_what_is_read(&mut self) {
+        self.status.conditions.retain(|condition| READ_CONDITIONS.contains(&condition.type_.as_str()));
+        self.status.conditions.shrink_to_fit();
+    }
+
     /// The condition, whatever its status.
     pub fn condition(&self, type_: &str) -> Option<&PodCondition> {
         self.status.conditions.iter().find(|condition| condition.type_ == type_)

@@ -61,6 +61,15 @@ fn file_name(path: &Path) -> String {
     path.file_name().expect("a file has a name").to_string_lossy().into_owned()
 }
 
+/// Makes the claim that holds the base model.
+///
+/// # Panics
+/// When the API server refuses it, or the model cannot be copied.
+pub(crate) async fn fill_models(nodes: &Nodes, namespace: &Namespace) {
+    let models = nodes.claim(namespace, "models").await;
+    std::fs::copy(smollm2(), models.join(file_name(&smollm2()))).unwrap();
+}
+
 /// Writes the job's rows into a folder; always the same.
 ///
 /// # Panics
@@ -85,8 +94,7 @@ impl Place {
     /// When the API server refuses something.
     pub(crate) async fn create(nodes: &Nodes, purpose: &str, cpu_request: &str) -> Self {
         let namespace = nodes.namespace(purpose).await;
-        let models = nodes.claim(&namespace, "models").await;
-        std::fs::copy(smollm2(), models.join(file_name(&smollm2()))).unwrap();
+        fill_models(nodes, &namespace).await;
         write_rows(&nodes.claim(&namespace, "datasets").await);
         let runs = nodes.claim(&namespace, "runs").await;
         let job: FineTuneJob = namespace.create_object(manifest(cpu_request)).await;

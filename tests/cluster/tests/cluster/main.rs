@@ -8,3 +8,4 @@ mod lost_node;
 mod reference;
 mod release;
 mod uninstall;
+mod volumes;
