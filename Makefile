@@ -22,6 +22,7 @@ help: ## List the commands.
 
 .PHONY: setup
 setup: ## Install what a build needs: system packages, libtorch, the quickstart's model.
+	@scripts/own_target.sh
 	@scripts/setup.sh build model
 
 .PHONY: setup-reference
