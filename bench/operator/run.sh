@@ -9,6 +9,8 @@ command -v go >/dev/null || { echo "bench-operator: Go is missing; 1.26 or newer
 (cd bench/operator/peer && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w' -o "$folder/operator-peer" .)
 scripts/images.sh operator
 archive=$TEMPER_CACHE/images/temper-operator.tar
+# An older one must not be measured in its place.
+rm -f "$folder/temper-operator"
 for layer in $(tar -xOf "$archive" manifest.json | grep -oE '[0-9a-f]{64}\.tar'); do
   tar -xOf "$archive" "$layer" | tar -xO usr/local/bin/temper-operator > "$folder/temper-operator.part" 2>/dev/null || continue
   chmod +x "$folder/temper-operator.part"
