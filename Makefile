@@ -51,7 +51,7 @@ quickstart: build ## Fine-tune a real model from a manifest, and compare its ans
 	@scripts/quickstart.sh $(ARGS)
 
 .PHONY: test
-test: setup setup-reference setup-stores setup-kubernetes setup-charts ## Run every check and test that this machine can run.
+test: setup ## Run every check and test that this machine can run.
 	scripts/test.sh
 
 .PHONY: test-cluster

@@ -5,6 +5,13 @@ cd "$(dirname "$0")/.."
 began=$SECONDS
 stage() { printf '\n\033[1m==> %s\033[0m (after %d s)\n' "$*" $((SECONDS - began)); }
 
+# What the tests talk to is downloaded and built while cargo checks and compiles: neither keeps all processors busy by itself.
+set -m
+(scripts/setup.sh reference stores charts && scripts/kubernetes.sh apiserver helm) < /dev/null 2>&1 | sed -u 's/^/   beside: /' &
+beside=$! group=$(jobs -p)
+set +m
+trap 'kill -- -"$group" 2>/dev/null || :' EXIT
+
 stage "format"
 cargo fmt --all --check
 
@@ -14,11 +21,14 @@ python3 scripts/check_layout.py
 stage "lints"
 cargo clippy --release --locked --workspace --all-targets -- -D warnings
 
-stage "dependencies"
-"$TEMPER_CACHE/reference/bin/cargo-deny" --log-level error check bans licenses sources
-
 stage "build"
 cargo build --release --locked --workspace --bins
+
+stage "what the tests talk to"
+wait "$beside"
+
+stage "dependencies"
+"$TEMPER_CACHE/reference/bin/cargo-deny" --log-level error check bans licenses sources
 
 stage "tests"
 cargo test --release --locked --workspace

@@ -114,6 +114,41 @@ fn full_fine_tuning_agrees_with_transformers_and_its_model_loads_there() {
 }
 
 #[test]
+fn a_merged_adapter_is_a_whole_model_for_transformers() {
+    let model = reference::models().join("qwen3");
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = Job::lora(&model, &rows(folder.path()));
+    job.config["output"]["mergeAdapter"] = Value::from(true);
+    for stage in ["prepare", "train", "publish"] {
+        job.stage(stage);
+    }
+    let output = job.run_folder().join("output");
+    assert!(output.join("config.json").is_file() && !output.join("adapter_config.json").exists());
+    published_folder_loads(&job, &model);
+}
+
+#[test]
+fn an_adapter_merged_into_a_gguf_base_loads_in_transformers_with_its_tokenizer() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = Job::lora(&reference::smollm2(), &rows(folder.path()));
+    job.config["output"]["mergeAdapter"] = Value::from(true);
+    job.config["hyperparameters"]["maxSteps"] = Value::from(2);
+    job.config["hyperparameters"]["warmupSteps"] = Value::from(0);
+    for stage in ["prepare", "train", "publish"] {
+        job.stage(stage);
+    }
+    published_folder_loads(&job, &reference::smollm2());
+    let text = "A quiet harbor opens at dawn: 3 rooms, 1.5 baths.\n";
+    let texts = job.folder().join("texts.json");
+    std::fs::write(&texts, serde_json::to_string(&[text]).unwrap()).unwrap();
+    let printed = reference::run("token_ids.py", [job.run_folder().join("output"), texts]);
+    let theirs: Vec<Vec<u32>> = serde_json::from_str(printed.trim()).unwrap();
+    let base = temper_artifact::ModelSource::open(&reference::smollm2()).unwrap();
+    let ours = temper_data::Tokenizer::open(&base.tokenizer().unwrap()).unwrap().encode(text, false).unwrap();
+    assert_eq!(theirs, [ours]);
+}
+
+#[test]
 fn a_peft_adapter_loads_in_ours() {
     let model = reference::models().join("qwen2");
     let folder = tempfile::tempdir().unwrap();

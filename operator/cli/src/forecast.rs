@@ -88,7 +88,8 @@ impl Forecast {
     /// Looks at a job's model and run folder; the inner error is a problem of the manifest.
     pub fn of(job: &LocalJob, home: &Home) -> Result<Result<Self, Vec<Problem>>> {
         let config = job.config();
-        let is_here = config.base_model.fetch.is_none() || job.run.prepare_report()?.is_some();
+        let prepared = job.run.prepare_report()?;
+        let is_here = config.base_model.fetch.is_none() || prepared.is_some();
         let model = match is_here.then(|| model_check::check(&config)).transpose() {
             Ok(model) => model,
             Err(problem) => return Ok(Err(vec![problem])),
@@ -96,7 +97,7 @@ impl Forecast {
         let state: RunState = durable::read_json(&job.run.state())?.unwrap_or_default();
         let observed = observe(&job.run, &job.folders.checkpoints, &state, &Live::default())?;
         let situation = plan(&job.validated, &observed, Timestamp::now()).situation;
-        let dataset = job.run.prepare_report()?.map(|report| report.counts);
+        let dataset = prepared.map(|report| report.counts);
         let parallelism = &job.validated.parallelism;
         let examples_per_step = (parallelism.micro_batches_per_step * job.validated.hyperparameters.per_device_train_batch_size) as u64;
         let checkpoint = observed.checkpoint.as_ref().map(|checkpoint| checkpoint.step);

@@ -13,6 +13,8 @@ pub struct Problem {
     pub reason: String,
     /// What to do.
     pub next_step: String,
+    /// Whether the spec may be right: what it names was not given to this machine, and may be elsewhere.
+    pub is_absence: bool,
 }
 
 impl Problem {
@@ -21,7 +23,18 @@ impl Problem {
 
     /// A problem; the value is shortened to one line.
     pub fn new(path: impl Into<String>, value: impl fmt::Display, reason: impl Into<String>, next_step: impl Into<String>) -> Self {
-        Self { path: path.into(), value: shortened(&value.to_string()), reason: reason.into(), next_step: next_step.into() }
+        Self {
+            path: path.into(),
+            value: shortened(&value.to_string()),
+            reason: reason.into(),
+            next_step: next_step.into(),
+            is_absence: false,
+        }
+    }
+
+    /// Something that the spec names and this machine was not given.
+    pub fn absence(path: impl Into<String>, value: impl fmt::Display, reason: impl Into<String>, next_step: impl Into<String>) -> Self {
+        Self { is_absence: true, ..Self::new(path, value, reason, next_step) }
     }
 
     /// A field that the API has and this version does not carry out.

@@ -98,6 +98,32 @@ impl Placement {
     }
 }
 
+/// A location and the fields of the spec that are about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamedLocation<'a> {
+    /// Where it is.
+    pub location: &'a Location,
+    /// The field with its URI.
+    pub uri_field: &'static str,
+    /// The field that names its Secret, if one is named. Held-out rows take the Secret of the other rows.
+    pub secret_field: &'static str,
+}
+
+impl ValidatedFineTuneJob {
+    /// Every location that the spec names.
+    pub fn locations(&self) -> impl Iterator<Item = NamedLocation<'_>> {
+        let all = [
+            (Some(&self.base_model), "spec.baseModel.storageUri", "spec.baseModel.secretRef.name"),
+            (Some(&self.dataset), "spec.dataset.storageUri", "spec.dataset.secretRef.name"),
+            (self.validation.as_ref(), "spec.dataset.validation.storageUri", "spec.dataset.secretRef.name"),
+            (self.checkpoint_location.as_ref(), "spec.checkpoint.storageUri", "spec.checkpoint.secretRef.name"),
+            (self.output_location.as_ref(), "spec.output.storageUri", "spec.output.secretRef.name"),
+        ];
+        all.into_iter()
+            .filter_map(|(location, uri_field, secret_field)| Some(NamedLocation { location: location?, uri_field, secret_field }))
+    }
+}
+
 impl Location {
     /// Whether it lies on a hub or an object store, so that the trainer fetches what is read there and sends what is written there.
     pub fn is_remote(&self) -> bool {

@@ -42,6 +42,7 @@ mod random;
 mod reference;
 mod rms_norm;
 mod rope;
+mod shards;
 mod swiglu;
 #[cfg(test)]
 mod testing;

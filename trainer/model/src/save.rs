@@ -1,6 +1,6 @@
 //! Writing adapters as PEFT does and whole models as transformers does. Equal values give equal bytes.
 
-use crate::{Error, Model, adapter::FILE};
+use crate::{Error, Model, adapter::FILE, shards};
 use serde_json::Value;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -8,8 +8,8 @@ use temper_artifact::write::{self, SafetensorsWriter};
 use temper_artifact::{AdapterConfig, Dtype, ModelSource, TensorInfo};
 use temper_contract::config::Method;
 
-/// The weights' file in a model's folder.
-const WEIGHTS: &str = "model.safetensors";
+/// Says which of several files each tensor is in.
+const INDEX: &str = "model.safetensors.index.json";
 /// What transformers expects in the metadata.
 const METADATA: &[(&str, &str)] = &[("format", "pt")];
 
@@ -34,19 +34,30 @@ pub fn adapter(model: &Model, folder: &Path, base_model: &str) -> Result<(), Err
     Ok(AdapterConfig::new(lora, base_model).write(folder)?)
 }
 
-/// Writes a whole model into an existing folder: `model.safetensors` in fp32 or bf16 as the model was trained, `config.json`, and from a Hugging Face
-/// folder everything else but its weights (the tokenizer's files, the generation settings). Adapters are folded in, `W + scale B A`, computed in fp32.
-/// `source` is what the model was loaded from.
+/// Writes a whole model into an existing folder: `model.safetensors` in fp32 or bf16 as the model was trained (several files with an index where
+/// they come to more than 5 GB), `config.json`, and from a Hugging Face folder everything else but its weights (the tokenizer's files, the
+/// generation settings). Adapters are folded in, `W + scale B A`, computed in fp32. `source` is what the model was loaded from.
 pub fn full(model: &Model, source: &ModelSource, folder: &Path) -> Result<(), Error> {
+    in_files_of(model, source, folder, shards::LARGEST)
+}
+
+/// The same with files of at most so many bytes.
+pub(crate) fn in_files_of(model: &Model, source: &ModelSource, folder: &Path, largest: usize) -> Result<(), Error> {
     let _guard = tch::no_grad_guard();
     let kind = model.workspace.arithmetic.storage();
     let dtype = if kind == Kind::Float { Dtype::F32 } else { Dtype::BF16 };
-    let infos: Vec<TensorInfo> = source.tensors().iter().map(|info| TensorInfo { dtype, ..info.clone() }).collect();
-    let mut writer = SafetensorsWriter::create(&folder.join(WEIGHTS), &infos, METADATA)?;
-    for info in &infos {
-        writer.tensor(&bytes(&merged(model, source, &info.name)?, kind))?;
+    let infos = source.tensors().iter().map(|info| TensorInfo { dtype, ..info.clone() }).collect();
+    let files = shards::cut(infos, largest);
+    for shard in &files {
+        let mut writer = SafetensorsWriter::create(&folder.join(&shard.file), &shard.tensors, METADATA)?;
+        for info in &shard.tensors {
+            writer.tensor(&bytes(&merged(model, source, &info.name)?, kind))?;
+        }
+        writer.finish()?;
     }
-    writer.finish()?;
+    if let Some(index) = shards::index(&files) {
+        write::atomic_json(&folder.join(INDEX), &index)?;
+    }
     write::atomic_json(&folder.join("config.json"), &config_json(&model.config.raw, kind))?;
     for (name, path) in source.files()? {
         let weights = name.ends_with(".safetensors") || name.ends_with(".gguf") || name.ends_with(".safetensors.index.json");

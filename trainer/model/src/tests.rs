@@ -218,9 +218,18 @@ fn an_adapter_reads_back_and_a_merged_model_computes_the_same() {
         std::fs::write(folder.path().join("tokenizer_config.json"), "{}").expect("a writable folder");
         save::full(&model, &source, merged.path()).expect("a writable folder");
         assert!(merged.path().join("tokenizer_config.json").exists());
-        let source = ModelSource::open(merged.path()).expect("what was written");
-        let mut merged = Model::load_frozen(&source, None, precision, Device::Cpu).expect("what was written");
-        close(&merged.logits(&ids).expect("sound ids"), &expected, tolerance);
+        let in_files = tempfile::tempdir().expect("a temporary folder");
+        save::in_files_of(&model, &source, in_files.path(), 20_000).expect("a writable folder");
+        let files = std::fs::read_dir(in_files.path()).expect("a folder").flatten();
+        let weights = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "safetensors")).count();
+        assert!(weights > 1, "{weights} file");
+        let logits = |folder: &tempfile::TempDir| {
+            let source = ModelSource::open(folder.path()).expect("what was written");
+            let mut written = Model::load_frozen(&source, None, precision, Device::Cpu).expect("what was written");
+            written.logits(&ids).expect("sound ids")
+        };
+        close(&logits(&merged), &expected, tolerance);
+        assert_eq!(logits(&in_files), logits(&merged));
     }
 }
 

@@ -49,8 +49,7 @@ fn check(manifest: &JobManifest, volumes: &Volumes, arguments: &ValidateArgs, no
         Ok(found) => found,
         Err(problems) => {
             // A manifest is valid without its volumes and Secrets: it may be meant for a cluster.
-            let is_absent = |problem: &Problem| ["add --volume", "add --secret"].iter().any(|start| problem.next_step.starts_with(start));
-            let (absent, wrong): (Vec<_>, Vec<_>) = problems.into_iter().partition(is_absent);
+            let (absent, wrong): (Vec<_>, Vec<_>) = problems.into_iter().partition(|problem| problem.is_absence);
             if wrong.is_empty() {
                 not_checked
                     .extend(absent.iter().map(|problem| format!("{}: what {} names: {}", problem.path, problem.value, problem.next_step)));

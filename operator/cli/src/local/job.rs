@@ -57,10 +57,8 @@ pub fn check(job: &FineTuneJob, volumes: &Volumes) -> Result<(ValidatedFineTuneJ
     let target = |location: Option<&Location>, field| location.map_or(Ok(None), |location| volumes.target(location, field));
     let checkpoints = noted(&mut problems, target(validated.checkpoint_location.as_ref(), "spec.checkpoint.storageUri")).flatten();
     let output = noted(&mut problems, target(validated.output_location.as_ref(), "spec.output.storageUri")).flatten();
-    let secrets = places(&validated).into_iter().filter_map(|(location, field)| {
-        let secret = volumes.secret(location, &format!("spec.{field}.secretRef.name"));
-        noted(&mut problems, secret).flatten()
-    });
+    let secrets =
+        validated.locations().filter_map(|named| noted(&mut problems, volumes.secret(named.location, named.secret_field)).flatten());
     let secrets = secrets.collect();
     // Held-out rows take the Secret of the rest.
     problems.dedup();
@@ -81,18 +79,6 @@ pub fn without_effect(job: &ValidatedFineTuneJob) -> Option<String> {
 /// What was found, or `None` with the problem among the others.
 fn noted<T>(problems: &mut Vec<Problem>, found: Result<T, Problem>) -> Option<T> {
     found.map_err(|problem| problems.push(problem)).ok()
-}
-
-/// The places that the spec names, each with the field whose Secret it takes.
-fn places(job: &ValidatedFineTuneJob) -> Vec<(&Location, &'static str)> {
-    let named = [
-        (Some(&job.base_model), "baseModel"),
-        (Some(&job.dataset), "dataset"),
-        (job.validation.as_ref(), "dataset"),
-        (job.checkpoint_location.as_ref(), "checkpoint"),
-        (job.output_location.as_ref(), "output"),
-    ];
-    named.into_iter().filter_map(|(location, field)| Some((location?, field))).collect()
 }
 
 /// The trainer's configuration of a job that is only looked at: what would be written stands in `scratch`.
@@ -140,7 +126,7 @@ impl LocalJob {
 
     /// Whether it goes to a hub or an object store as the user of this machine: it names no Secret for it.
     pub fn takes_identity(&self) -> bool {
-        places(&self.validated).into_iter().any(|(location, _)| location.is_remote() && location.secret.is_none())
+        self.validated.locations().any(|named| named.location.is_remote() && named.location.secret.is_none())
     }
 
     /// What the trainer reads.

@@ -54,7 +54,7 @@ impl Volumes {
         let Some(name) = location.secret.as_ref().filter(|_| location.is_remote()) else { return Ok(None) };
         let absent = || {
             let next_step = format!("add --secret {name}=FOLDER: a folder with a file for each key");
-            Problem::new(field, name, "no folder stands in for the Secret on this machine".to_owned(), next_step)
+            Problem::absence(field, name, "no folder stands in for the Secret on this machine", next_step)
         };
         self.secrets.get(name).map(|folder| Some((name.clone(), folder.clone()))).ok_or_else(absent)
     }
@@ -66,7 +66,7 @@ impl Volumes {
             StorageUri::Pvc { claim, path } => match self.folders.get(claim) {
                 Some(folder) if path.is_empty() => Ok(folder.clone()),
                 Some(folder) => Ok(folder.join(path)),
-                None => Err(Problem::new(
+                None => Err(Problem::absence(
                     field,
                     &location.uri,
                     format!("no folder stands in for the volume {claim} on this machine"),
@@ -113,6 +113,7 @@ mod tests {
         assert_eq!(volumes.path(&location("file:///x/y"), "f"), Ok("/x/y".into()));
         let problem = volumes.path(&location("pvc://models/x"), "spec.baseModel.storageUri").expect_err("none");
         assert_eq!((problem.path.as_str(), problem.next_step.as_str()), ("spec.baseModel.storageUri", "add --volume models=FOLDER"));
+        assert!(problem.is_absence);
     }
 
     #[test]
@@ -125,7 +126,7 @@ mod tests {
         assert_eq!(volumes.secret(&with(Some("keys")), "f"), Ok(Some(("keys".to_owned(), "/home/me/keys".into()))));
         let problem = volumes.secret(&with(Some("others")), "spec.dataset.secretRef.name").expect_err("none");
         assert_eq!((problem.path.as_str(), problem.value.as_str()), ("spec.dataset.secretRef.name", "others"));
-        assert!(problem.next_step.starts_with("add --secret others=FOLDER"), "{problem}");
+        assert!(problem.is_absence && problem.next_step.starts_with("add --secret others=FOLDER"), "{problem}");
         let on_a_volume = Location { secret: Some("others".to_owned()), ..location("file:///x") };
         assert_eq!(volumes.secret(&on_a_volume, "f"), Ok(None), "a folder takes no credentials");
     }
@@ -133,6 +134,6 @@ mod tests {
     #[test]
     fn what_is_read_must_be_there() {
         let problem = Volumes::default().existing(&location("file:///no/such/file"), "f").expect_err("nothing");
-        assert!(problem.reason.contains("/no/such/file"), "{problem}");
+        assert!(!problem.is_absence && problem.reason.contains("/no/such/file"), "{problem}");
     }
 }

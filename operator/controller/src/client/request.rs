@@ -1,6 +1,6 @@
 //! What a request to the API server asks for, read from its method and path.
 
-use http::{HeaderMap, Method, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
 
 /// A request, in the words of RBAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,23 @@ impl<'a> Asked<'a> {
         };
         Self { verb, resource, subresource, writes: !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) }
     }
+
+    /// What is to be answered instead of whole objects, where this program reads only their metadata: of the kinds that it only makes, and
+    /// in answer to what it applies and to statuses.
+    pub(super) fn accepted(&self) -> Option<HeaderValue> {
+        let is_only_made = matches!(self.resource, "configmaps" | "networkpolicies" | "nodes" | "persistentvolumeclaims" | "services");
+        match self.verb {
+            "list" if is_only_made => Some(HeaderValue::from_static(METADATA_LIST)),
+            "watch" if is_only_made => Some(HeaderValue::from_static(METADATA)),
+            "apply" => Some(HeaderValue::from_static(METADATA)),
+            "patch" if self.subresource == Some("status") => Some(HeaderValue::from_static(METADATA)),
+            _ => None,
+        }
+    }
 }
+
+const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
 const OTHER: &str = "other";
 
@@ -68,6 +84,25 @@ fn is_apply(headers: &HeaderMap) -> bool {
 mod tests {
     use super::Asked;
     use http::{HeaderMap, Method, Uri, header};
+
+    #[test]
+    fn whole_objects_come_only_where_they_are_read() {
+        let accepted = |method: Method, uri: &str, content: &str| {
+            let target: Uri = uri.parse().expect("a URI");
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, content.parse().expect("a value"));
+            let accepted = Asked::of(&method, &target, &headers).accepted();
+            accepted.map(|value| value.to_str().expect("a text").split([';', ',']).nth(1).expect("a form").to_owned())
+        };
+        let (one, many) = (Some("as=PartialObjectMetadata".to_owned()), Some("as=PartialObjectMetadataList".to_owned()));
+        assert_eq!(accepted(Method::GET, "/api/v1/configmaps?limit=100", ""), many);
+        assert_eq!(accepted(Method::GET, "/api/v1/configmaps?watch=true", ""), one);
+        assert_eq!(accepted(Method::GET, "/api/v1/pods?watch=true", ""), None);
+        assert_eq!(accepted(Method::PATCH, "/apis/batch/v1/namespaces/a/jobs/b?", "application/apply-patch+yaml"), one);
+        let job = "/apis/temper.dev/v1alpha1/namespaces/a/finetunejobs/b";
+        assert_eq!(accepted(Method::PATCH, &format!("{job}/status?"), "application/merge-patch+json"), one);
+        assert_eq!(accepted(Method::GET, job, ""), None);
+    }
 
     #[test]
     fn requests_are_named_as_rbac_names_them() {

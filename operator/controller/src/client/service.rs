@@ -5,6 +5,7 @@ use super::transport::{BoxError, Connected, Patience};
 use crate::clock::Moment;
 use crate::leader::Fence;
 use crate::metrics::Metrics;
+use http::header::ACCEPT;
 use http::uri::PathAndQuery;
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
@@ -75,14 +76,17 @@ impl Service<Request<Body>> for ApiService {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let asked = Asked::of(request.method(), request.uri(), request.headers());
-        let (verb, writes) = (asked.verb, asked.writes);
+        let (verb, writes, accepted) = (asked.verb, asked.writes, asked.accepted());
         let resource = asked.subresource.map_or_else(|| asked.resource.to_owned(), |part| format!("{}/{part}", asked.resource));
-        let metrics = Arc::clone(&self.metrics);
+        let (metrics, fence) = (Arc::clone(&self.metrics), self.fence.clone().filter(|_| writes));
         if writes && self.fence.as_ref().is_some_and(|fence| !fence.admits(Moment::now())) {
             metrics.requested(verb, &resource, "fenced", None);
             return Box::pin(async { Err(NotLeading.into()) });
+        }
+        if let Some(accepted) = accepted {
+            request.headers_mut().insert(ACCEPT, accepted);
         }
         let (service, limit) = if writes { (&self.writes, self.patience.write) } else { (&self.reads, self.patience.silence) };
         let request = if writes { bounded(request, limit) } else { request };
@@ -91,6 +95,14 @@ impl Service<Request<Body>> for ApiService {
         let asking = async move {
             let sent = Moment::now();
             let answer = timeout(limit, answer).await.unwrap_or_else(|_| Err(NoAnswer(limit).into()));
+            // HTTP/2 does not say what ended a connection that many requests share: the transport, which the fence stopped.
+            let answer = match answer {
+                Err(error) if !error.is::<NoAnswer>() && fence.is_some_and(|fence| !fence.admits(Moment::now())) => {
+                    tracing::debug!("what the fence stopped: {error}");
+                    Err(NotLeading.into())
+                }
+                answer => answer,
+            };
             let outcome = match &answer {
                 Ok(response) => response.status().as_str().to_owned(),
                 Err(error) if error.is::<NoAnswer>() => "timeout".to_owned(),

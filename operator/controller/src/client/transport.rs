@@ -1,15 +1,20 @@
 //! Connections to the API server, with a limit on how long anything may take.
+//!
+//! Where the server offers HTTP/2, one connection carries everything: the watches, or all writes at once. An event then comes in one piece
+//! of TLS, where HTTP/1.1's chunks come in three, each of which would wake the process.
 
 use super::guarded::GuardedConnector;
 use crate::leader::Fence;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::Config;
 use kube::client::{Body, ConfigExt};
+use rustls::pki_types::ServerName;
 use std::sync::Arc;
 use std::time::Duration;
 use tower::util::BoxCloneService;
@@ -57,7 +62,7 @@ pub(super) fn connected(config: &Config, patience: Patience, fence: Option<Arc<F
     // What was sent and is not acknowledged by then is given up by the kernel too, and does not arrive late.
     tcp.set_tcp_user_timeout(Some(if fence.is_some() { patience.write } else { patience.silence }));
 
-    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(GuardedConnector::new(tcp, fence))?);
+    let mut connector = TimeoutConnector::new(encrypted(config, GuardedConnector::new(tcp, fence))?);
     connector.set_connect_timeout(Some(patience.connect));
     connector.set_read_timeout(Some(patience.silence));
     connector.set_write_timeout(Some(patience.silence));
@@ -68,6 +73,9 @@ pub(super) fn connected(config: &Config, patience: Patience, fence: Option<Arc<F
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
         .http1_max_buf_size(BUFFER)
+        .timer(TokioTimer::new())
+        .http2_keep_alive_interval(PROBE_AFTER)
+        .http2_keep_alive_timeout(PROBE_EVERY)
         .build::<_, Body>(connector);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
@@ -76,4 +84,14 @@ pub(super) fn connected(config: &Config, patience: Patience, fence: Option<Arc<F
         .map_err(BoxError::from)
         .service(client);
     Ok(service.boxed_clone())
+}
+
+/// TLS, and with it the choice of HTTP/2 or HTTP/1.1, over a connector's connections. A server without TLS is spoken to in HTTP/1.1.
+fn encrypted<C>(config: &Config, connector: C) -> Result<HttpsConnector<C>, kube::Error> {
+    let mut builder = HttpsConnectorBuilder::new().with_tls_config(config.rustls_client_config()?).https_or_http();
+    if let Some(name) = &config.tls_server_name {
+        let name = ServerName::try_from(name.clone()).map_err(|error| kube::Error::Service(error.into()))?;
+        builder = builder.with_server_name_resolver(FixedServerNameResolver::new(name));
+    }
+    Ok(builder.enable_all_versions().wrap_connector(connector))
 }

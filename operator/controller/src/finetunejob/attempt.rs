@@ -92,7 +92,7 @@ impl SeenAttempt {
     }
 
     fn first_failure(&self) -> Option<Timestamp> {
-        self.pods.iter().filter(|pod| pod.status.phase == "Failed").filter_map(finished_at).min()
+        self.pods.iter().filter(|pod| &*pod.phase == "Failed").filter_map(finished_at).min()
     }
 
     fn last_finish(&self) -> Option<Timestamp> {
@@ -106,11 +106,11 @@ fn finished_at(pod: &Arc<Pod>) -> Option<Timestamp> {
 
 /// Whether the machine that the pod ran on can no longer say what becomes of it.
 fn is_lost(pod: &Pod, now: Timestamp) -> bool {
-    let Some(deadline) = pod.metadata.deletion_timestamp.as_ref().filter(|_| !pod.is_over()) else { return false };
+    let Some(deadline) = pod.metadata.deleted.filter(|_| !pod.is_over()) else { return false };
     // The node controller marks the pods of a silent machine as not ready and touches nothing else; a kubelet that lives says both.
-    let says = |type_| pod.condition(type_).map(|condition| condition.status.as_str());
+    let says = |type_| pod.condition(type_).map(|condition| &*condition.status);
     let silent = says("Ready") == Some("False") && says("ContainersReady") == Some("True");
-    silent || now.as_second() >= deadline.0.as_second() + LOST_AFTER_SECONDS
+    silent || now.as_second() >= deadline.as_second() + LOST_AFTER_SECONDS
 }
 
 fn lost_end(pod: &Pod) -> End {
@@ -119,11 +119,11 @@ fn lost_end(pod: &Pod) -> End {
 
 /// How a pod ended; `None` while it has not, or where it succeeded.
 fn end_of(pod: &Pod, now: Timestamp) -> Option<End> {
-    if pod.status.phase != "Failed" {
+    if &*pod.phase != "Failed" {
         return is_lost(pod, now).then(|| lost_end(pod));
     }
-    let disrupted = pod.condition("DisruptionTarget").is_some_and(|condition| condition.status == "True");
-    let evicted = pod.status.reason.as_deref().is_some_and(|reason| matches!(reason, "Evicted" | "Preempting" | "NodeLost" | "Shutdown"));
+    let disrupted = pod.condition("DisruptionTarget").is_some_and(|condition| &*condition.status == "True");
+    let evicted = pod.reason.as_deref().is_some_and(|reason| matches!(reason, "Evicted" | "Preempting" | "NodeLost" | "Shutdown"));
     let terminated = pod.terminated();
     let message = terminated.and_then(|end| end.message.as_deref()).and_then(LastWord::parse).and_then(|word| match word {
         LastWord::Ended(message) => Some(message),

@@ -4,6 +4,7 @@ use super::family::Families;
 use super::machines::Machines;
 use super::queue::Queue;
 use super::scrape::Scraper;
+use super::settled::Settled;
 use super::superseded::Superseded;
 use super::versions::Versions;
 use crate::health::Health;
@@ -39,5 +40,7 @@ pub struct Context {
     /// Failures in a row, by UID, for growing waits.
     pub failures: Mutex<HashMap<String, u32>>,
     /// Versions of jobs that writes of ours have replaced.
-    pub superseded: Arc<Superseded>,
+    pub superseded: Superseded,
+    /// Jobs that are over.
+    pub settled: Settled,
 }

@@ -3,9 +3,9 @@
 use super::context::Context;
 use super::error::Error;
 use super::family::{JobKey, Kind};
-use super::registration::{KnownVersion, next_version};
 use crate::FIELD_MANAGER;
-use crate::watched::{BatchJob, Marker, controller};
+use crate::watched::{BatchJob, BatchJobEvent, Marker};
+use futures::future::join_all;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service};
@@ -77,25 +77,27 @@ async fn ensure(context: &Context, owner: &Owner, stage: Stage, attempt: u64, bu
     if has_job && companions(&owner.name, stage).iter().all(|(kind, name)| families.is_there(&key, *kind, name)) {
         return Ok(());
     }
-    for object in build() {
-        let kind = kind(&object);
-        let digest = object.content_digest();
+    let is_missing = |object: &Object| match kind(object) {
+        Kind::Job => !has_job,
         // A running try keeps the configuration that it was started with, even if the next one's would differ.
-        let is_done = if kind == Kind::Job {
-            has_job
-        } else if has_job || object.is_made_once() {
-            families.is_there(&key, kind, object.name())
-        } else {
-            families.is_current(&key, kind, object.name(), digest)
-        };
-        if is_done {
-            continue;
+        kind if has_job || object.is_made_once() => !families.is_there(&key, kind, object.name()),
+        kind => !families.is_current(&key, kind, object.name(), object.content_digest()),
+    };
+    let missing = build().into_iter().filter(is_missing);
+    let (jobs, others): (Vec<Object>, Vec<Object>) = missing.partition(|object| kind(object) == Kind::Job);
+    // They do not depend on each other. Of several refusals the first in their order is told, whichever came first.
+    let mut refused = Ok(());
+    for (applied, object) in join_all(others.iter().map(|object| apply(context, object))).await.into_iter().zip(&others) {
+        match applied {
+            Ok(()) => families.put(key.clone(), kind(object), object.name(), object.content_digest()),
+            Err(error) => refused = refused.and(Err(error)),
         }
-        apply(context, &object).await?;
-        match kind {
-            Kind::Job => families.expect_job(key.clone(), object.name(), owner.reference()),
-            _ => families.put(key.clone(), kind, object.name(), digest),
-        }
+    }
+    refused?;
+    // Its pods need them.
+    for job in jobs {
+        apply(context, &job).await?;
+        families.expect_job(key.clone(), job.name(), &owner.reference());
     }
     Ok(())
 }
@@ -103,7 +105,7 @@ async fn ensure(context: &Context, owner: &Owner, stage: Stage, attempt: u64, bu
 /// A Job of the name that is wanted, of an earlier job of this name or of somebody else: what it did is not this job's work.
 fn in_the_way(there: &BatchJob, owner: &Owner, name: &str) -> Error {
     let action = format!("make Job {}/{name}", owner.namespace);
-    if there.is_going() || controller(&there.metadata).is_some() {
+    if there.is_going() || there.metadata.controller().is_some() {
         // It is about to go with its owner.
         return Error::Conflict { action };
     }
@@ -167,7 +169,9 @@ pub async fn stop(context: &Context, owner: &Owner, job_name: &str) -> Result<()
     let seen = context.families.attempt(&JobKey::from(owner), job_name);
     match seen {
         Some(seen) if seen.job.is_going() => Ok(()),
-        Some(seen) => delete::<Job>(context, &owner.namespace, job_name, seen.job.metadata.uid.clone(), DeleteParams::foreground()).await,
+        Some(seen) => {
+            delete::<Job>(context, &owner.namespace, job_name, seen.job.metadata.uid.as_deref(), DeleteParams::foreground()).await
+        }
         None => Ok(()),
     }
 }
@@ -179,7 +183,7 @@ pub async fn follow_up(context: &Context, owner: &Owner, written: &FineTuneJobSt
     }
     for name in superseded(&owner.name, written) {
         if let Some(seen) = context.families.attempt(&JobKey::from(owner), &name).filter(|seen| !seen.job.is_going()) {
-            delete::<Job>(context, &owner.namespace, &name, seen.job.metadata.uid.clone(), DeleteParams::background()).await?;
+            delete::<Job>(context, &owner.namespace, &name, seen.job.metadata.uid.as_deref(), DeleteParams::background()).await?;
         }
     }
     Ok(())
@@ -230,13 +234,13 @@ pub async fn free(context: &Context, owner: &Owner, with_claim: bool) -> Result<
 }
 
 /// Deletes an object, if it is (still) the one with this UID. One that is gone already is as good as deleted.
-async fn delete<K>(context: &Context, namespace: &str, name: &str, uid: Option<String>, params: DeleteParams) -> Result<(), Error>
+async fn delete<K>(context: &Context, namespace: &str, name: &str, uid: Option<&str>, params: DeleteParams) -> Result<(), Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
 {
     let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
     let params = match uid {
-        Some(uid) => params.preconditions(Preconditions { uid: Some(uid), resource_version: None }),
+        Some(uid) => params.preconditions(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
         None => params,
     };
     match api.delete(name, &params).await {
@@ -253,27 +257,23 @@ async fn register(context: &Context, job: &ValidatedFineTuneJob, owner: &Owner, 
     let trained = observed.training.iter().find_map(|training| training.attempt.report());
     let api: Api<ModelVersion> = Api::namespaced(context.client.clone(), &owner.namespace);
     keep_claim(context, job, owner).await?;
-    let mut version = next_version(&context.versions.of_model(&owner.namespace, &register.model_name), &register.model_name);
+    let mut version = context.versions.next_number(&owner.namespace, &register.model_name);
     loop {
         let object = model_version(job, owner, prepared, trained, published, version);
         let name = object.name_any();
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         match api.create(&params, &object).await {
             Ok(made) => {
-                if let Some(known) = KnownVersion::of(&made) {
-                    context.versions.put(&owner.namespace, known);
-                }
+                context.versions.put(&made);
                 return Ok(());
             }
             // The watch has not brought that version yet: perhaps it is this very job's, made before the operator was interrupted.
             Err(kube::Error::Api(status)) if status.code == 409 => {
                 let there = api.get(&name).await.map_err(|error| Error::of(format!("get ModelVersion {name}"), &error))?;
-                if let Some(known) = KnownVersion::of(&there) {
-                    let own = known.source_uid.as_deref() == Some(owner.uid.as_str()) && known.digest == published.digest;
-                    context.versions.put(&owner.namespace, known);
-                    if own {
-                        return Ok(());
-                    }
+                context.versions.put(&there);
+                let own = context.versions.made_of(&owner.namespace, &register.model_name, &owner.uid, &published.digest);
+                if own.is_some() {
+                    return Ok(());
                 }
                 version += 1;
             }
@@ -308,10 +308,10 @@ async fn keep_claim(context: &Context, job: &ValidatedFineTuneJob, owner: &Owner
 
 /// Whether the job's Job of this name is there, asked of the server itself: a watch may be late.
 pub async fn exists(context: &Context, owner: &Owner, job_name: &str) -> Result<bool, Error> {
-    let api: Api<BatchJob> = Api::namespaced(context.client.clone(), &owner.namespace);
+    let api: Api<BatchJobEvent> = Api::namespaced(context.client.clone(), &owner.namespace);
     let found = api.get_opt(job_name).await;
     found
-        .map(|found| found.is_some_and(|found| found.is_of(&owner.uid)))
+        .map(|found| found.is_some_and(|found| BatchJob::from(found).is_of(&owner.uid)))
         .map_err(|error| Error::of(format!("get Job {}/{job_name}", owner.namespace), &error))
 }
 

@@ -4,9 +4,10 @@
 //! finished jobs are let go, so that what is kept grows with the jobs that run.
 
 use super::attempt::SeenAttempt;
-use crate::watched::{BatchJob, Pod, controller};
+use crate::watched::{BatchJob, BatchJobEvent, Kept, Pod, PodEvent};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::ObjectMeta;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use temper_crds::label;
@@ -83,27 +84,26 @@ impl From<&Owner> for JobKey {
 
 impl Families {
     /// A Job is as it is said to be; gives the job to look at again, if that is news.
-    pub fn put_job(&self, mut job: BatchJob) -> Option<JobKey> {
-        let key = JobKey::of(&job.metadata)?;
-        let name = job.metadata.name.clone()?;
-        keep_what_is_read(&mut job.metadata);
-        self.lock().put(key.clone(), Kind::Job, &name, Member::Job(Arc::new(job))).then_some(key)
+    pub fn put_job(&self, event: BatchJobEvent) -> Option<JobKey> {
+        let key = JobKey::of(&event.metadata)?;
+        let job = BatchJob::from(event);
+        let name = job.metadata.name.clone();
+        self.lock().put(key.clone(), Kind::Job, name, Member::Job(Arc::new(job))).then_some(key)
     }
 
     /// A pod is as it is said to be; gives the job to look at again, if that is news.
-    pub fn put_pod(&self, mut pod: Pod) -> Option<JobKey> {
-        let key = JobKey::of(&pod.metadata)?;
-        let name = pod.metadata.name.clone()?;
-        keep_what_is_read(&mut pod.metadata);
-        pod.keep_what_is_read();
-        self.lock().put(key.clone(), Kind::Pod, &name, Member::Pod(Arc::new(pod))).then_some(key)
+    pub fn put_pod(&self, event: PodEvent) -> Option<JobKey> {
+        let key = JobKey::of(&event.metadata)?;
+        let pod = Pod::from(event);
+        let name = pod.metadata.name.clone();
+        self.lock().put(key.clone(), Kind::Pod, name, Member::Pod(Arc::new(pod))).then_some(key)
     }
 
     /// An object of another kind is there, with this digest of what is in it.
     pub fn put(&self, key: JobKey, kind: Kind, name: &str, digest: Option<&str>) {
         let mut known = self.lock();
         // Our own requests are noted before their watch events come; an event without news must not undo what a newer request noted.
-        known.put(key, kind, name, Member::Present(digest.map(Into::into)));
+        known.put(key, kind, name.into(), Member::Present(digest.map(Into::into)));
     }
 
     /// An object is gone.
@@ -144,7 +144,7 @@ impl Families {
         let Member::Job(job) = &family.members.get(&(Kind::Job, job_name.into()))?.1 else { return None };
         let uid = job.metadata.uid.as_deref();
         let pods = family.members.values().filter_map(|(_, member)| match member {
-            Member::Pod(pod) if uid.is_some() && controller(&pod.metadata).map(|owner| owner.uid.as_str()) == uid => Some(Arc::clone(pod)),
+            Member::Pod(pod) if uid.is_some() && pod.metadata.controller() == uid => Some(Arc::clone(pod)),
             _ => None,
         });
         Some(SeenAttempt { job: Arc::clone(job), pods: pods.collect() })
@@ -175,29 +175,40 @@ impl Families {
     }
 
     /// Notes that a Job was asked for: until its watch event comes, it stands there without pods.
-    pub fn expect_job(&self, key: JobKey, name: &str, owner: OwnerReference) {
+    pub fn expect_job(&self, key: JobKey, name: &str, owner: &OwnerReference) {
         let mut known = self.lock();
         if known.families.get(&key).is_some_and(|family| family.members.contains_key(&(Kind::Job, name.into()))) {
             return;
         }
-        let metadata = ObjectMeta { name: Some(name.to_owned()), owner_references: Some(vec![owner]), ..ObjectMeta::default() };
-        let job = BatchJob { metadata, ..BatchJob::default() };
-        known.put(key, Kind::Job, name, Member::Job(Arc::new(job)));
+        let job = BatchJob::asked_for(Kept::asked_for(name, owner));
+        known.put(key, Kind::Job, name.into(), Member::Job(Arc::new(job)));
     }
 
     /// Keeps of a finished job's family only that it is there.
     pub fn shrink(&self, key: &JobKey) {
-        let mut known = self.lock();
-        let Some(family) = known.families.get_mut(key) else { return };
-        family.members.retain(|(kind, _), _| *kind != Kind::Pod);
-        for (_, member) in family.members.values_mut() {
-            *member = Member::Present(None);
+        if let Some(family) = self.lock().families.get_mut(key) {
+            family.shrink();
         }
+    }
+
+    /// The same of every job that is meant.
+    pub fn shrink_those(&self, are_meant: impl Fn(&JobKey) -> bool) {
+        let mut known = self.lock();
+        known.families.iter_mut().filter(|(key, _)| are_meant(key)).for_each(|(_, family)| family.shrink());
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
         // Nothing that holds the lock can panic between two changes that belong together.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Family {
+    fn shrink(&mut self) {
+        self.members.retain(|(kind, _), _| *kind != Kind::Pod);
+        for (_, member) in self.members.values_mut() {
+            *member = Member::Present(None);
+        }
     }
 }
 
@@ -207,43 +218,53 @@ impl Known {
     }
 
     /// Whether it says anything new.
-    fn put(&mut self, key: JobKey, kind: Kind, name: &str, member: Member) -> bool {
+    fn put(&mut self, key: JobKey, kind: Kind, name: Box<str>, member: Member) -> bool {
         let listing = self.listing(kind);
         let members = &mut self.families.entry(key).or_default().members;
-        let is_news = members.get(&(kind, Box::from(name))).is_none_or(|(_, known)| *known != member);
-        members.insert((kind, name.into()), (listing, member));
-        is_news
+        match members.entry((kind, name)) {
+            Entry::Vacant(place) => {
+                place.insert((listing, member));
+                true
+            }
+            Entry::Occupied(mut place) => {
+                let (_, known) = place.insert((listing, member));
+                known != place.get().1
+            }
+        }
     }
-}
-
-/// Labels have said what it belongs to, and nobody reads them again. Versions differ even where nothing that is read does.
-fn keep_what_is_read(metadata: &mut ObjectMeta) {
-    metadata.labels = None;
-    metadata.resource_version = None;
-    metadata.generation = None;
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Families, JobKey, Kind};
-    use crate::watched::{BatchJob, Pod, PodCondition};
+    use crate::watched::{BatchJobEvent, PodEvent};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn key() -> JobKey {
         JobKey { namespace: "ml".to_owned(), name: "tiny".to_owned() }
     }
 
-    fn job(name: &str) -> BatchJob {
+    fn job_with(name: &str, version: &str, status: Value) -> BatchJobEvent {
         let labels = json!({ "temper.dev/job-name": "tiny" });
-        serde_json::from_value(json!({ "metadata": { "namespace": "ml", "name": name, "uid": name, "labels": labels } })).expect("a Job")
+        let metadata = json!({ "namespace": "ml", "name": name, "uid": name, "resourceVersion": version, "labels": labels });
+        serde_json::from_value(json!({ "metadata": metadata, "status": status })).expect("a Job")
     }
 
-    fn pod(name: &str, owner: &str) -> Pod {
+    fn job(name: &str) -> BatchJobEvent {
+        job_with(name, "1", json!({}))
+    }
+
+    fn pod_with(name: &str, owner: &str, conditions: &[&str]) -> PodEvent {
         let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "name": owner, "uid": owner, "controller": true });
         let labels = json!({ "temper.dev/job-name": "tiny" });
         let metadata = json!({ "namespace": "ml", "name": name, "labels": labels, "ownerReferences": [owner] });
-        serde_json::from_value(json!({ "metadata": metadata })).expect("a pod")
+        let conditions: Vec<Value> = conditions.iter().map(|type_| json!({ "type": type_, "status": "True" })).collect();
+        serde_json::from_value(json!({ "metadata": metadata, "status": { "conditions": conditions } })).expect("a pod")
+    }
+
+    fn pod(name: &str, owner: &str) -> PodEvent {
+        pod_with(name, owner, &[])
     }
 
     #[test]
@@ -261,23 +282,14 @@ mod tests {
     #[test]
     fn only_what_decisions_read_is_news() {
         let families = Families::default();
-        let at_version = |version: &str, active: i32| {
-            let mut job = job("tiny-a0");
-            job.metadata.resource_version = Some(version.to_owned());
-            job.status.active = Some(active);
-            job
-        };
+        let at_version = |version: &str, active: i32| job_with("tiny-a0", version, json!({ "active": active }));
         assert_eq!(families.put_job(at_version("1", 1)), Some(key()));
         assert_eq!(families.put_job(at_version("2", 1)), None, "the API server counts what others wrote, too");
         assert_eq!(families.put_job(at_version("3", 0)), Some(key()));
         assert_eq!(families.put_pod(pod("x", "tiny-a0")), Some(key()));
         assert_eq!(families.put_pod(pod("x", "tiny-a0")), None);
-        let with = |condition: &str| {
-            let mut pod = pod("x", "tiny-a0");
-            pod.status.conditions.push(PodCondition { type_: condition.to_owned(), ..PodCondition::default() });
-            families.put_pod(pod)
-        };
-        assert_eq!((with("Initialized"), with("Ready")), (None, Some(key())));
+        let with = |conditions: &[&str]| families.put_pod(pod_with("x", "tiny-a0", conditions));
+        assert_eq!((with(&["Initialized"]), with(&["Initialized", "Ready"])), (None, Some(key())));
         families.remove(&key(), Kind::Pod, "x");
         assert_eq!(families.put_pod(pod("x", "tiny-a0")), Some(key()));
     }
@@ -298,12 +310,12 @@ mod tests {
     fn a_job_that_was_asked_for_stands_there_until_it_is_seen() {
         let families = Families::default();
         let uid = |families: &Families| families.attempt(&key(), "tiny-a0").map(|seen| seen.job.metadata.uid.clone());
-        families.expect_job(key(), "tiny-a0", OwnerReference::default());
+        families.expect_job(key(), "tiny-a0", &OwnerReference::default());
         families.put_pod(pod("x", "tiny-a0"));
         assert!(families.attempt(&key(), "tiny-a0").is_some_and(|seen| seen.pods.is_empty() && seen.job.metadata.uid.is_none()));
         families.put_job(job("tiny-a0"));
-        families.expect_job(key(), "tiny-a0", OwnerReference::default());
-        assert_eq!(uid(&families), Some(Some("tiny-a0".to_owned())), "what is seen is not taken back");
+        families.expect_job(key(), "tiny-a0", &OwnerReference::default());
+        assert_eq!(uid(&families), Some(Some("tiny-a0".into())), "what is seen is not taken back");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! `reconcile` reads as that list. Whatever decides takes values and the time and returns values: `attempt`, `obstacle`, `observe`,
-//! `registration`, `story`, `status_patch`, `metrics_text`. The edges are `watch`, `scrape`, `execute` and `report`.
+//! `story`, `status_patch`, `metrics_text`. The edges are `watch`, `scrape`, `execute` and `report`.
 
 pub mod attempt;
 pub mod context;
@@ -21,9 +21,9 @@ pub mod observe;
 pub mod obstacle;
 pub mod queue;
 pub mod reconcile;
-pub mod registration;
 pub mod report;
 pub mod scrape;
+pub mod settled;
 pub mod status_patch;
 pub mod story;
 pub mod superseded;
@@ -33,27 +33,28 @@ pub mod watch;
 use crate::args::OperatorArgs;
 use crate::client::watch_config;
 use crate::health::Condition;
-use crate::metrics::Metrics;
 use crate::run::Leadership;
-use crate::watched::KnownJob;
+use crate::watched::{Body, KnownJob};
 use context::Context;
 use error::Error;
 use family::{Families, JobKey};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
+use kube::Api;
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef};
-use kube::runtime::watcher::{self, watcher};
+use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{Controller, WatchStreamExt, controller};
 use machines::Machines;
 use queue::Queue;
 use scrape::Scraper;
+use settled::Settled;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use superseded::Superseded;
-use temper_crds::condition::READY;
+use temper_crds::condition::{COMPLETE, FAILED};
 use temper_objects::Settings;
 use tokio::sync::mpsc;
 use tracing::Instrument;
@@ -79,31 +80,10 @@ pub async fn run(leadership: Leadership) -> anyhow::Result<()> {
     let (jobs, writer) = reflector::store::<KnownJob>();
     let queue = Arc::new(Queue::default());
     let scraper = Scraper::new(args.jobs.scrape_interval, Arc::clone(&metrics), news);
-    let gone = Arc::clone(&scraper);
-    let superseded = Arc::new(Superseded::default());
-    let (replaced, echoes) = (Arc::clone(&superseded), Arc::clone(&superseded));
-    let touched = Arc::clone(&queue);
-    let stream = watcher(scope.api::<KnownJob>(&client), watch_config())
-        .default_backoff()
-        .inspect(move |event| {
-            // A deleted job is not reconciled any more, and its trainers are going.
-            if let Ok(watcher::Event::Delete(job)) = event {
-                gone.forget(job.uid());
-                replaced.forget(job.uid());
-            }
-        })
-        .reflect(writer)
-        .touched_objects()
-        .try_filter(move |job| {
-            std::future::ready(!(job.is_active() && echoes.is_echo(job.uid(), job.metadata.resource_version.as_deref())))
-        })
-        .inspect_ok(move |job| touched.joins(key(job)));
-    count_jobs(&metrics, &jobs, &queue);
     let reporter = Reporter { controller: "temper-operator".to_owned(), instance: Some(identity) };
     let context = Arc::new(Context {
         recorder: Recorder::new(client.clone(), reporter),
         scraper,
-        client,
         families,
         versions,
         machines,
@@ -112,14 +92,19 @@ pub async fn run(leadership: Leadership) -> anyhow::Result<()> {
         metrics,
         health: health.clone(),
         failures: Mutex::default(),
-        superseded,
+        superseded: Superseded::default(),
+        settled: Settled::default(),
+        client,
     });
+    count_jobs(&context, &jobs);
+    let stream = changed(scope.api(&context.client), writer, &context);
     // A decision on half of the facts would start what runs already.
     if shutdown.or(watches.listed()).await.is_none() {
         return Ok(());
     }
     health.readiness.met(Condition::Caches);
     let stop = async move { shutdown.requested().await };
+    let missed = Arc::clone(&context);
     Controller::for_stream(stream, jobs)
         .with_config(controller::Config::default().concurrency(args.cluster.concurrency))
         .reconcile_on(references(looked_at, Arc::clone(&queue)))
@@ -129,13 +114,52 @@ pub async fn run(leadership: Leadership) -> anyhow::Result<()> {
         .for_each(|done| {
             if let Err(error) = done {
                 tracing::debug!("{error}");
-                forget_missing(&queue, &error);
+                if let Some(key) = missing(&error) {
+                    missed.queue.leaves(&key);
+                    if missed.settled.has(&key) {
+                        missed.families.shrink(&key);
+                    }
+                }
             }
             std::future::ready(())
         })
         .await;
     drop(watches);
     Ok(())
+}
+
+/// The jobs that somebody else has changed, as the watch tells them. They are kept by the writer, and settled ones are not.
+fn changed(
+    jobs: Api<KnownJob>,
+    writer: reflector::store::Writer<KnownJob>,
+    context: &Arc<Context>,
+) -> impl Stream<Item = watcher::Result<KnownJob>> + Send + use<> {
+    let [seen, passing, listed, echoing, touched] = [(); 5].map(|()| Arc::clone(context));
+    watcher(jobs, watch_config())
+        .default_backoff()
+        .inspect_ok(move |event| match event {
+            Event::Apply(job) | Event::InitApply(job) if job.is_active() => {}
+            // It is not reconciled any more, or only for its time after the end, and its trainers are going.
+            Event::Apply(job) | Event::InitApply(job) | Event::Delete(job) => {
+                seen.scraper.forget(job.uid());
+                seen.superseded.forget(job.uid());
+            }
+            Event::Init | Event::InitDone => {}
+        })
+        .try_filter_map(move |event| std::future::ready(Ok(passing.settled.pass(event))))
+        .inspect_ok(move |event| {
+            // What belongs to the jobs is listed before they are.
+            if matches!(event, Event::InitDone) {
+                listed.families.shrink_those(|key| listed.settled.has(key));
+            }
+        })
+        .reflect(writer)
+        .touched_objects()
+        .try_filter(move |job| {
+            let version = job.metadata.resource_version.as_deref();
+            std::future::ready(!(job.is_active() && echoing.superseded.is_echo(job.uid(), version)))
+        })
+        .inspect_ok(move |job| touched.queue.joins(key(job)))
 }
 
 /// What objects are made with that jobs do not say.
@@ -168,13 +192,16 @@ fn key(job: &KnownJob) -> JobKey {
     JobKey { namespace: job.namespace().to_owned(), name: job.name().to_owned() }
 }
 
-/// A job that is told of and is not there is never reconciled.
-fn forget_missing<Q>(queue: &Queue, error: &controller::Error<Error, Q>)
+/// The job that was to be reconciled and is not kept: it is settled, or there is none.
+fn missing<Q>(error: &controller::Error<Error, Q>) -> Option<JobKey>
 where
     Q: std::error::Error + 'static,
 {
-    if let controller::Error::ObjectNotFound(missing) = error {
-        queue.leaves(&JobKey { namespace: missing.namespace.clone().unwrap_or_default(), name: missing.name.clone() });
+    match error {
+        controller::Error::ObjectNotFound(missing) => {
+            Some(JobKey { namespace: missing.namespace.clone().unwrap_or_default(), name: missing.name.clone() })
+        }
+        _ => None,
     }
 }
 
@@ -186,7 +213,8 @@ impl From<(String, String)> for JobKey {
 
 async fn reconcile_and_count(job: Arc<KnownJob>, context: Arc<Context>) -> Result<Action, Error> {
     let _running = context.health.watchdog.begin(format!("{KIND} {}/{}", job.namespace(), job.name()));
-    context.queue.leaves(&key(&job));
+    let key = key(&job);
+    context.queue.leaves(&key);
     let began = Instant::now();
     let uid = job.uid().to_owned();
     let span = tracing::info_span!("reconcile", job = %format_args!("{}/{}", job.namespace(), job.name()), outcome = Empty);
@@ -200,6 +228,10 @@ async fn reconcile_and_count(job: Arc<KnownJob>, context: Arc<Context>) -> Resul
     };
     span.record("outcome", word);
     context.metrics.reconciled(KIND, word, began.elapsed());
+    if context.settled.has(&key) {
+        // The watch has brought the end before the answer to its writing came.
+        context.superseded.forget(&uid);
+    }
     outcome
 }
 
@@ -222,26 +254,28 @@ fn failures(context: &Context) -> std::sync::MutexGuard<'_, HashMap<String, u32>
 }
 
 /// Has the metrics count the jobs by what they are doing, and those that wait, whenever somebody asks.
-fn count_jobs(metrics: &Metrics, jobs: &reflector::Store<KnownJob>, queue: &Arc<Queue>) {
-    let (jobs, queue) = (jobs.clone(), Arc::clone(queue));
-    metrics.before_scrape(move |metrics| {
-        metrics.queue_depth(KIND, queue.depth());
+fn count_jobs(context: &Arc<Context>, jobs: &reflector::Store<KnownJob>) {
+    // The metrics are the context's own, which must not keep itself alive.
+    let (jobs, known) = (jobs.clone(), Arc::downgrade(context));
+    context.metrics.before_scrape(move |metrics| {
+        let Some(known) = known.upgrade() else { return };
+        metrics.queue_depth(KIND, known.queue.depth());
         let mut by_reason: BTreeMap<String, usize> = BTreeMap::new();
+        let settled::Count { complete, failed } = known.settled.count();
+        let over = [(COMPLETE, complete), (FAILED, failed)].into_iter().filter(|(_, count)| *count > 0);
+        by_reason.extend(over.map(|(reason, count)| (reason.to_owned(), count)));
         for job in jobs.state() {
-            *by_reason.entry(state(&job)).or_default() += 1;
+            *by_reason.entry(state(&job).to_owned()).or_default() += 1;
         }
         metrics.finetunejobs(&by_reason);
     });
 }
 
-fn state(job: &KnownJob) -> String {
+fn state(job: &KnownJob) -> &str {
     match &job.body {
-        crate::watched::Body::Finished(end) if end.complete => "Complete".to_owned(),
-        crate::watched::Body::Finished(_) => "Failed".to_owned(),
-        crate::watched::Body::Active(active) => {
-            let ready = active.status.conditions.iter().find(|condition| condition.type_ == READY);
-            ready.map_or("Pending".to_owned(), |condition| condition.reason.clone())
-        }
+        Body::Finished(end) if end.complete => COMPLETE,
+        Body::Finished(_) => FAILED,
+        Body::Active(active) => active.ready.as_deref().unwrap_or("Pending"),
     }
 }
 

@@ -140,7 +140,7 @@ fn bring_up_to_date<Report>(
     if attempts.last().is_none_or(|last| !last.is_running())
         && let Some(next) = (seen.find)(stage, attempts.len() as u64)
     {
-        let made = next.job.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
+        let made = next.job.metadata.created.unwrap_or(now);
         attempts.push(Attempt::started(made));
     }
     let number = attempts.len() as u64;

@@ -35,7 +35,7 @@ pub fn obstacle(seen: &SeenAttempt, refusal: Option<&str>, now: Timestamp) -> Op
 
 /// Whether a Job should have pods by now and has none.
 pub fn is_podless(seen: &SeenAttempt, now: Timestamp) -> bool {
-    let created = seen.job.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
+    let created = seen.job.metadata.created.unwrap_or(now);
     seen.pods.is_empty()
         && !seen.job.is_suspended()
         && !seen.job.has_failed()
@@ -44,7 +44,7 @@ pub fn is_podless(seen: &SeenAttempt, now: Timestamp) -> bool {
 }
 
 fn of_pod(pod: &Pod) -> Option<Obstacle> {
-    if pod.status.phase != "Pending" {
+    if &*pod.phase != "Pending" {
         return None;
     }
     let name = pod.name();
@@ -64,7 +64,7 @@ fn of_pod(pod: &Pod) -> Option<Obstacle> {
             _ => None,
         };
     }
-    let scheduled = pod.condition("PodScheduled").filter(|condition| condition.status == "False")?;
+    let scheduled = pod.condition("PodScheduled").filter(|condition| &*condition.status == "False")?;
     if scheduled.reason.as_deref() != Some("Unschedulable") {
         return None;
     }

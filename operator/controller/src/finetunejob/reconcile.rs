@@ -16,11 +16,10 @@ use super::family::JobKey;
 use super::finished;
 use super::observe::{self, Find, Seen};
 use super::obstacle;
-use super::registration;
 use super::report;
 use super::scrape::Target;
 use super::whole_second;
-use crate::watched::{Body, COMPLETION_INDEX, KnownJob};
+use crate::watched::{Body, KnownJob};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ListParams};
@@ -61,8 +60,12 @@ pub async fn reconcile(known: Arc<KnownJob>, context: Arc<Context>) -> Result<Ac
             Ok(Action::requeue(LOOK_CLOSELY))
         }
         Body::Active(_) => match known.whole() {
-            Some(job) => active(&context, &job, &owner, now).await,
-            None => Ok(Action::await_change()),
+            Ok(Some(job)) => active(&context, &job, &owner, now).await,
+            Ok(None) => Ok(Action::await_change()),
+            Err(error) => {
+                let action = format!("read FineTuneJob {}/{}", owner.namespace, owner.name);
+                Err(Error::Invalid { action, message: format!("its CRD is not of this operator's version: {error}") })
+            }
         },
     }
 }
@@ -137,9 +140,11 @@ async fn gather(
         model_uri: places.model_uri(),
     };
     let mut observed = observe::observed(job, &seen, now);
-    if let Some(published) = observed.publish.iter().find_map(Attempt::report) {
-        observed.registration =
-            registration::existing(&context.versions.of_job(&owner.namespace, &owner.uid), &owner.uid, &published.digest);
+    if let (Some(register), Some(published)) = (&validated.register, observed.publish.iter().find_map(Attempt::report))
+        && let Some((name, version)) = context.versions.made_of(&owner.namespace, &register.model_name, &owner.uid, &published.digest)
+    {
+        let uri = places.model_uri().to_owned();
+        observed.registration = temper_planner::Registration::Registered { name, version, uri };
     }
     // Only a Job that should have pods and has none is worth a request: its events say why.
     if observed.obstacle.as_ref().is_some_and(|obstacle| obstacle.reason == reason::PODS_REFUSED)
@@ -161,7 +166,7 @@ async fn refusal(context: &Context, owner: &Owner, find: Find<'_>, observed: &Ob
         last(Stage::Publish, observed.publish.len()),
     ];
     let seen = podless.into_iter().flatten().find(|seen| obstacle::is_podless(seen, now))?;
-    let uid = seen.job.metadata.uid.clone()?;
+    let uid = seen.job.metadata.uid.as_deref()?;
     let api: Api<Event> = Api::namespaced(context.client.clone(), &owner.namespace);
     let fields = format!("regarding.uid={uid},reason=FailedCreate");
     // An operator that may not read events says less, and works all the same.
@@ -248,11 +253,8 @@ fn watch_trainers(context: &Context, owner: &Owner, situation: &Situation, find:
 
 /// Where rank 0 of a running attempt serves its metrics.
 fn rank_0(seen: &SeenAttempt, attempt: u64) -> Option<Target> {
-    let is_first = |metadata: &kube::api::ObjectMeta| {
-        metadata.annotations.as_ref().and_then(|all| all.get(COMPLETION_INDEX)).is_some_and(|index| index == "0")
-    };
-    let pod = seen.pods.iter().find(|pod| pod.status.phase == "Running" && is_first(&pod.metadata))?;
-    let address: IpAddr = pod.status.pod_ip.as_deref()?.parse().ok()?;
+    let pod = seen.pods.iter().find(|pod| &*pod.phase == "Running" && pod.completion_index == Some(0))?;
+    let address: IpAddr = pod.pod_ip.as_deref()?.parse().ok()?;
     Some(Target { attempt, address: SocketAddr::new(address, ports::METRICS) })
 }
 
@@ -262,8 +264,7 @@ fn next_look(plan: &Plan, find: Find<'_>, now: Timestamp) -> Action {
         return plan.wake_at.map_or_else(Action::await_change, |at| Action::requeue(until(at, now)));
     };
     let restless = find(stage, attempt).is_none_or(|seen| {
-        seen.pods.is_empty() && !seen.job.is_suspended()
-            || seen.pods.iter().any(|pod| pod.metadata.deletion_timestamp.is_some() && !pod.is_over())
+        seen.pods.is_empty() && !seen.job.is_suspended() || seen.pods.iter().any(|pod| pod.metadata.deleted.is_some() && !pod.is_over())
     });
     let look = if restless { LOOK_CLOSELY } else { LOOK_AROUND };
     Action::requeue(plan.wake_at.map_or(look, |at| until(at, now).min(look)))

@@ -111,7 +111,8 @@ impl Scraper {
         while failures < PATIENT_FAILURES {
             let text = {
                 let Ok(_slot) = self.slots.acquire().await else { return };
-                timeout(PATIENCE, fetch(target.address)).await
+                // On the heap while it runs: a training is scraped for a moment and waited for much longer.
+                timeout(PATIENCE, Box::pin(fetch(target.address))).await
             };
             let fetched = text.ok().and_then(Result::ok);
             self.metrics.scraped(fetched.is_some());

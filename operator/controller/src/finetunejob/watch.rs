@@ -2,10 +2,9 @@
 
 use super::family::{Families, JobKey, Kind};
 use super::machines::Machines;
-use super::registration::KnownVersion;
 use super::versions::Versions;
 use crate::client::watch_config;
-use crate::watched::{BatchJob, COMPLETION_INDEX, Marker, Pod, prune};
+use crate::watched::{BatchJobEvent, Marker, PodEvent};
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ObjectMeta};
@@ -55,13 +54,13 @@ pub fn start(client: &Client, scope: &Scope, families: &Arc<Families>, versions:
     let listed = Arc::new(listed);
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(jobs(
-        watcher(scope.api::<BatchJob>(client), of_jobs()).default_backoff(),
+        watcher(scope.api::<BatchJobEvent>(client), of_jobs()).default_backoff(),
         Arc::clone(families),
         looks.clone(),
         Arc::clone(&listed),
     ));
     tasks.spawn(pods(
-        watcher(scope.api::<Pod>(client), of_jobs()).default_backoff(),
+        watcher(scope.api::<PodEvent>(client), of_jobs()).default_backoff(),
         Arc::clone(families),
         looks.clone(),
         Arc::clone(&listed),
@@ -123,7 +122,7 @@ fn others<K>(
 }
 
 async fn jobs(
-    events: impl Stream<Item = watcher::Result<Event<BatchJob>>>,
+    events: impl Stream<Item = watcher::Result<Event<BatchJobEvent>>>,
     families: Arc<Families>,
     looks: Looks,
     listed: Arc<watch::Sender<usize>>,
@@ -131,10 +130,7 @@ async fn jobs(
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         let touched = match event {
-            Ok(Event::Apply(mut job) | Event::InitApply(mut job)) => {
-                prune(&mut job.metadata, &[label::JOB_UID]);
-                families.put_job(job)
-            }
+            Ok(Event::Apply(job) | Event::InitApply(job)) => families.put_job(job),
             Ok(Event::Delete(job)) => forget(&families, Kind::Job, &job.metadata),
             Ok(event) => bounds(&event, Kind::Job, &families, &looks, &listed),
             Err(error) => complain("jobs", &error),
@@ -144,7 +140,7 @@ async fn jobs(
 }
 
 async fn pods(
-    events: impl Stream<Item = watcher::Result<Event<Pod>>>,
+    events: impl Stream<Item = watcher::Result<Event<PodEvent>>>,
     families: Arc<Families>,
     looks: Looks,
     listed: Arc<watch::Sender<usize>>,
@@ -152,10 +148,7 @@ async fn pods(
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         let touched = match event {
-            Ok(Event::Apply(mut pod) | Event::InitApply(mut pod)) => {
-                prune(&mut pod.metadata, &[COMPLETION_INDEX]);
-                families.put_pod(pod)
-            }
+            Ok(Event::Apply(pod) | Event::InitApply(pod)) => families.put_pod(pod),
             Ok(Event::Delete(pod)) => forget(&families, Kind::Pod, &pod.metadata),
             Ok(event) => bounds(&event, Kind::Pod, &families, &looks, &listed),
             Err(error) => complain("pods", &error),
@@ -210,16 +203,8 @@ async fn model_versions(
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         match event {
-            Ok(Event::Apply(version) | Event::InitApply(version)) => {
-                if let (Some(namespace), Some(known)) = (version.metadata.namespace.as_deref(), KnownVersion::of(&version)) {
-                    versions.put(namespace, known);
-                }
-            }
-            Ok(Event::Delete(version)) => {
-                if let (Some(namespace), Some(name)) = (version.metadata.namespace.as_deref(), version.metadata.name.as_deref()) {
-                    versions.remove(namespace, name);
-                }
-            }
+            Ok(Event::Apply(version) | Event::InitApply(version)) => versions.put(&version),
+            Ok(Event::Delete(version)) => versions.remove(&version),
             Ok(Event::Init) => versions.begin_listing(),
             Ok(Event::InitDone) => {
                 versions.end_listing();

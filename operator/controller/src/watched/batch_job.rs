@@ -1,26 +1,46 @@
 //! What is read of a `batch/v1` Job.
 
-use super::{controller, stands_for};
+use super::{Kept, stands_for};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::ObjectMeta;
 use serde::Deserialize;
 use temper_crds::label;
 
-/// A Job.
+/// A Job, as it is kept.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(from = "BatchJobEvent")]
 pub struct BatchJob {
-    /// Name, owner, labels.
-    #[serde(default, deserialize_with = "super::metadata::without_managed_fields")]
-    pub metadata: ObjectMeta,
+    /// Name, owner, times.
+    pub metadata: Kept,
+    /// The UID of the job that it was made for, by its annotation.
+    made_for: Option<Box<str>>,
     /// What is asked for.
-    #[serde(default)]
     pub spec: BatchJobSpec,
     /// What has become of it.
-    #[serde(default)]
     pub status: BatchJobStatus,
 }
 
-stands_for!(BatchJob, k8s_openapi::api::batch::v1::Job);
+/// A Job, as a watch tells it.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct BatchJobEvent {
+    /// All of the metadata but managed fields.
+    #[serde(default, deserialize_with = "super::metadata::without_managed_fields")]
+    pub metadata: ObjectMeta,
+    #[serde(default)]
+    spec: BatchJobSpec,
+    #[serde(default)]
+    status: BatchJobStatus,
+}
+
+stands_for!(BatchJobEvent, k8s_openapi::api::batch::v1::Job);
+
+impl From<BatchJobEvent> for BatchJob {
+    fn from(event: BatchJobEvent) -> Self {
+        let BatchJobEvent { metadata, spec, status } = event;
+        let made_for = metadata.annotations.as_ref().and_then(|all| all.get(label::JOB_UID)).map(|uid| uid.as_str().into());
+        Self { metadata: Kept::of(&metadata), made_for, spec, status }
+    }
+}
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
@@ -48,21 +68,26 @@ pub struct BatchJobStatus {
 pub struct JobCondition {
     /// Which.
     #[serde(rename = "type")]
-    pub type_: String,
+    pub type_: Box<str>,
     /// `True`, `False` or `Unknown`.
-    pub status: String,
+    pub status: Box<str>,
     /// Since when.
     pub last_transition_time: Option<Time>,
     /// Why, in one word.
-    pub reason: Option<String>,
+    pub reason: Option<Box<str>>,
     /// Why, in a sentence.
-    pub message: Option<String>,
+    pub message: Option<Box<str>>,
 }
 
 impl BatchJob {
+    /// One that was asked for and has not been seen.
+    pub fn asked_for(metadata: Kept) -> Self {
+        Self { metadata, ..Self::default() }
+    }
+
     /// The condition, if it holds.
     pub fn condition(&self, type_: &str) -> Option<&JobCondition> {
-        self.status.conditions.iter().find(|condition| condition.type_ == type_ && condition.status == "True")
+        self.status.conditions.iter().find(|condition| &*condition.type_ == type_ && &*condition.status == "True")
     }
 
     /// Whether its pods have done what it is for.
@@ -82,21 +107,17 @@ impl BatchJob {
 
     /// Whether it belongs to the job with this UID: by its owner reference, or by what it was made with if somebody took that away.
     pub fn is_of(&self, uid: &str) -> bool {
-        self.is_owned_by(uid) || controller(&self.metadata).is_none() && self.annotation(label::JOB_UID) == Some(uid)
+        self.is_owned_by(uid) || self.metadata.controller().is_none() && self.made_for.as_deref() == Some(uid)
     }
 
     /// Whether the job with this UID is its owner, so that it goes when that goes.
     pub fn is_owned_by(&self, uid: &str) -> bool {
-        self.metadata.owner_references.iter().flatten().any(|owner| owner.uid == uid)
-    }
-
-    fn annotation(&self, name: &str) -> Option<&str> {
-        self.metadata.annotations.as_ref()?.get(name).map(String::as_str)
+        self.metadata.is_owned_by(uid)
     }
 
     /// Whether it is being deleted.
     pub fn is_going(&self) -> bool {
-        self.metadata.deletion_timestamp.is_some()
+        self.metadata.deleted.is_some()
     }
 }
 

@@ -1,11 +1,12 @@
-//! What is kept of a FineTuneJob: all of it while it is active, next to nothing once it is finished.
+//! What is kept of a FineTuneJob: its text while it is active, next to nothing once it is finished.
 
 use k8s_openapi::jiff::Timestamp;
 use kube::api::ObjectMeta;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
-use temper_crds::condition::{COMPLETE, ConditionStatus, FAILED};
-use temper_crds::{FineTuneJob, FineTuneJobSpec, FineTuneJobStatus};
+use temper_crds::condition::{COMPLETE, ConditionStatus, FAILED, READY};
+use temper_crds::{FineTuneJob, FineTuneJobStatus};
 
 /// A FineTuneJob.
 #[derive(Clone, Debug, Deserialize)]
@@ -21,18 +22,18 @@ pub struct KnownJob {
 #[derive(Clone, Debug)]
 pub enum Body {
     /// Everything.
-    Active(Box<Active>),
+    Active(Active),
     /// What the time after the end depends on.
     Finished(Finished),
 }
 
-/// A job that may still change.
+/// A job that may still change: as the API server wrote it, for that takes a third of what the decoded values would.
 #[derive(Clone, Debug)]
 pub struct Active {
-    /// What is asked for.
-    pub spec: FineTuneJobSpec,
-    /// What was last written.
-    pub status: FineTuneJobStatus,
+    spec: Box<RawValue>,
+    status: Option<Box<RawValue>>,
+    /// The reason of its `Ready` condition, if it has one.
+    pub ready: Option<Box<str>>,
 }
 
 /// A job that is complete or has failed for good.
@@ -54,28 +55,74 @@ pub struct Finished {
 struct Whole {
     #[serde(default, deserialize_with = "super::metadata::without_managed_fields")]
     metadata: ObjectMeta,
-    spec: FineTuneJobSpec,
+    spec: Box<RawValue>,
     #[serde(default)]
-    status: Option<FineTuneJobStatus>,
+    status: Option<Box<RawValue>>,
+}
+
+/// What tells a finished job from one that is active.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Ends {
+    conditions: Vec<Condition>,
+    observed_generation: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Condition {
+    #[serde(rename = "type")]
+    type_: String,
+    status: ConditionStatus,
+    reason: Box<str>,
+    last_transition_time: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time,
+}
+
+/// What the time after the end depends on.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct AfterTheEnd {
+    ttl_seconds_after_finished: Option<u32>,
+    output: Output,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Output {
+    storage_uri: Option<String>,
 }
 
 impl From<Whole> for KnownJob {
     fn from(whole: Whole) -> Self {
         let Whole { mut metadata, spec, status } = whole;
-        super::prune(&mut metadata, &[]);
-        let status = status.unwrap_or_default();
-        let is_end = |type_: &str| type_ == COMPLETE || type_ == FAILED;
-        let end = status.conditions.iter().find(|condition| is_end(&condition.type_) && condition.status == ConditionStatus::True);
-        let Some(end) = end else { return Self { metadata, body: Body::Active(Box::new(Active { spec, status })) } };
+        // They are of use to other programs. Managed fields were never decoded.
+        metadata.annotations = None;
+        // What cannot be read as ends counts as none; `whole` says then what is wrong.
+        let ends: Ends = status.as_ref().and_then(|status| serde_json::from_str(status.get()).ok()).unwrap_or_default();
+        let is_end = |condition: &&Condition| {
+            (condition.type_ == COMPLETE || condition.type_ == FAILED) && condition.status == ConditionStatus::True
+        };
+        let Some(end) = ends.conditions.iter().find(is_end) else {
+            let ready = ends.conditions.into_iter().find(|condition| condition.type_ == READY).map(|condition| condition.reason);
+            return Self { metadata, body: Body::Active(Active { spec, status, ready }) };
+        };
+        let after: AfterTheEnd = serde_json::from_str(spec.get()).unwrap_or_default();
         let finished = Finished {
             complete: end.type_ == COMPLETE,
             at: end.last_transition_time.0,
-            ttl_seconds: spec.ttl_seconds_after_finished,
-            observed_generation: status.observed_generation,
-            keeps_claim: end.type_ == FAILED || spec.output.storage_uri.is_none(),
+            ttl_seconds: after.ttl_seconds_after_finished,
+            observed_generation: ends.observed_generation,
+            keeps_claim: end.type_ == FAILED || after.output.storage_uri.is_none(),
         };
         metadata.labels = None;
         Self { metadata, body: Body::Finished(finished) }
+    }
+}
+
+impl Finished {
+    /// Whether nothing is left to come: nothing is to be freed, and the status is about this generation.
+    pub fn is_settled(&self, generation: Option<i64>) -> bool {
+        self.ttl_seconds.is_none() && self.observed_generation >= generation
     }
 }
 
@@ -129,14 +176,16 @@ impl KnownJob {
         matches!(self.body, Body::Active(_))
     }
 
-    /// The whole of an active job.
-    pub fn whole(&self) -> Option<FineTuneJob> {
-        match &self.body {
-            Body::Active(active) => {
-                Some(FineTuneJob { metadata: self.metadata.clone(), spec: active.spec.clone(), status: Some(active.status.clone()) })
-            }
-            Body::Finished(_) => None,
-        }
+    /// The whole of an active job; `None` for a finished one.
+    ///
+    /// # Errors
+    /// When its spec or status is not what this version of the API has.
+    pub fn whole(&self) -> serde_json::Result<Option<FineTuneJob>> {
+        let Body::Active(active) = &self.body else { return Ok(None) };
+        let status = active.status.as_ref().map(|status| serde_json::from_str::<FineTuneJobStatus>(status.get())).transpose()?;
+        let spec = serde_json::from_str(active.spec.get())?;
+        // A job without a status is one whose status says nothing yet.
+        Ok(Some(FineTuneJob { metadata: self.metadata.clone(), spec, status: Some(status.unwrap_or_default()) }))
     }
 }
 
@@ -165,9 +214,15 @@ mod tests {
     #[test]
     fn an_active_job_is_kept_whole() {
         let job = known(json!({ "restarts": 2 }));
-        let whole = job.whole().expect("active");
+        let whole = job.whole().expect("a job of this version").expect("active");
         assert_eq!((whole.spec.hyperparameters.max_steps, whole.status.map(|status| status.restarts)), (Some(60), Some(2)));
         assert!(job.metadata.labels.is_some(), "Kueue's labels are read from it");
+    }
+
+    #[test]
+    fn a_job_of_another_version_of_the_api_is_active_and_says_what_is_wrong() {
+        let error = known(json!({ "restarts": "many" })).whole().expect_err("no number").to_string();
+        assert!(error.contains("many"), "{error}");
     }
 
     #[test]
@@ -177,5 +232,6 @@ mod tests {
         let Body::Finished(finished) = job.body else { panic!("finished") };
         assert!(finished.complete && !finished.keeps_claim);
         assert_eq!((finished.ttl_seconds, finished.observed_generation), (Some(60), Some(3)));
+        assert!(!finished.is_settled(Some(3)), "it is to be freed");
     }
 }

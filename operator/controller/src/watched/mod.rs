@@ -5,29 +5,15 @@
 
 mod batch_job;
 mod fine_tune_job;
+mod kept;
 mod metadata;
 mod pod;
 
-pub use batch_job::{BatchJob, BatchJobSpec, BatchJobStatus, JobCondition};
+pub use batch_job::{BatchJob, BatchJobEvent, BatchJobSpec, BatchJobStatus, JobCondition};
 pub use fine_tune_job::{Active, Body, Finished, KnownJob};
+pub use kept::Kept;
 pub use metadata::Marker;
-pub use pod::{COMPLETION_INDEX, ContainerState, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus, Terminated, Waiting};
-
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::ObjectMeta;
-
-/// What an object belongs to, of which there is at most one.
-pub fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
-    metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
-}
-
-/// Takes away the annotations that are only of use to other programs: all but those that are named. Managed fields were never decoded.
-pub fn prune(metadata: &mut ObjectMeta, annotations: &[&str]) {
-    if let Some(all) = &mut metadata.annotations {
-        all.retain(|name, _| annotations.contains(&name.as_str()));
-    }
-    metadata.annotations = metadata.annotations.take().filter(|all| !all.is_empty());
-}
+pub use pod::{COMPLETION_INDEX, Pod, PodCondition, PodEvent, Terminated, Waiting};
 
 /// Makes a decoded part of an object stand for the whole of it in kube's API: same group, version, kind and plural.
 macro_rules! stands_for {

@@ -1,6 +1,6 @@
 //! What is read of a Pod.
 
-use super::stands_for;
+use super::{Kept, stands_for};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::ObjectMeta;
 use serde::Deserialize;
@@ -11,82 +11,84 @@ pub const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
 /// The conditions that decisions depend on.
 const READ_CONDITIONS: [&str; 4] = ["PodScheduled", "Ready", "ContainersReady", "DisruptionTarget"];
 
-/// A Pod.
+/// A Pod, as it is kept: only what decisions depend on, so that two that are equal lead to the same decisions.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(from = "PodEvent")]
 pub struct Pod {
-    /// Name, owner, labels.
+    /// Name, owner, times.
+    pub metadata: Kept,
+    /// Which of an Indexed Job's pods it is.
+    pub completion_index: Option<u32>,
+    /// The machine it is bound to.
+    pub node_name: Option<Box<str>>,
+    /// Pending, Running, Succeeded, Failed or Unknown.
+    pub phase: Box<str>,
+    /// Why, in one word, where the kubelet ended it (`Evicted`).
+    pub reason: Option<Box<str>>,
+    /// Its address.
+    pub pod_ip: Option<Box<str>>,
+    conditions: Box<[PodCondition]>,
+    waiting: Option<Box<Waiting>>,
+    terminated: Option<Box<Terminated>>,
+}
+
+/// A Pod, as a watch tells it.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct PodEvent {
+    /// All of the metadata but managed fields.
     #[serde(default, deserialize_with = "super::metadata::without_managed_fields")]
     pub metadata: ObjectMeta,
-    /// What is asked for.
     #[serde(default)]
-    pub spec: PodSpec,
-    /// What has become of it.
+    spec: PodSpec,
     #[serde(default)]
-    pub status: PodStatus,
+    status: PodStatus,
 }
 
-stands_for!(Pod, k8s_openapi::api::core::v1::Pod);
+stands_for!(PodEvent, k8s_openapi::api::core::v1::Pod);
 
-/// What is asked for.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct PodSpec {
-    /// The machine it is bound to.
-    pub node_name: Option<String>,
+struct PodSpec {
+    node_name: Option<Box<str>>,
 }
 
-/// What has become of it.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct PodStatus {
-    /// Pending, Running, Succeeded, Failed or Unknown.
-    pub phase: String,
-    /// Why, in one word, where the kubelet ended it (`Evicted`).
-    pub reason: Option<String>,
-    /// Why, in a sentence.
-    pub message: Option<String>,
-    /// Its address.
+struct PodStatus {
+    phase: Box<str>,
+    reason: Option<Box<str>>,
     #[serde(rename = "podIP")]
-    pub pod_ip: Option<String>,
-    /// Those that decisions depend on, after [`Pod::keep_what_is_read`].
-    pub conditions: Vec<PodCondition>,
-    /// Its containers.
-    pub container_statuses: Vec<ContainerStatus>,
+    pod_ip: Option<Box<str>>,
+    conditions: Vec<PodCondition>,
+    container_statuses: Vec<ContainerStatus>,
 }
 
 /// One condition.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct PodCondition {
-    /// Which.
     #[serde(rename = "type")]
-    pub type_: String,
+    type_: Box<str>,
     /// `True`, `False` or `Unknown`.
-    pub status: String,
+    pub status: Box<str>,
     /// Why, in one word.
-    pub reason: Option<String>,
+    pub reason: Option<Box<str>>,
     /// Why, in a sentence.
-    pub message: Option<String>,
+    pub message: Option<Box<str>>,
 }
 
-/// One container.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct ContainerStatus {
-    /// Its name.
-    pub name: String,
-    /// Waiting, running or ended.
-    pub state: ContainerState,
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct ContainerStatus {
+    state: ContainerState,
 }
 
 /// A container's state; a running one has neither part.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct ContainerState {
-    /// It is not started yet.
-    pub waiting: Option<Waiting>,
-    /// It has ended.
-    pub terminated: Option<Terminated>,
+struct ContainerState {
+    waiting: Option<Box<Waiting>>,
+    terminated: Option<Box<Terminated>>,
 }
 
 /// Why a container is not started.
@@ -94,9 +96,9 @@ pub struct ContainerState {
 #[serde(default)]
 pub struct Waiting {
     /// In one word: ContainerCreating, ErrImagePull, CreateContainerConfigError, ...
-    pub reason: Option<String>,
+    pub reason: Option<Box<str>>,
     /// In a sentence.
-    pub message: Option<String>,
+    pub message: Option<Box<str>>,
 }
 
 /// How a container ended.
@@ -106,42 +108,60 @@ pub struct Terminated {
     /// Its exit code; 128 + n where signal n ended it.
     pub exit_code: i32,
     /// `OOMKilled`, `Error`, `Completed`, ...
-    pub reason: Option<String>,
+    pub reason: Option<Box<str>>,
     /// The termination message.
-    pub message: Option<String>,
+    pub message: Option<Box<str>>,
     /// When.
     pub finished_at: Option<Time>,
 }
 
-impl Pod {
-    /// Lets conditions go that no decision depends on; they change, too.
-    pub fn keep_what_is_read(&mut self) {
-        self.status.conditions.retain(|condition| READ_CONDITIONS.contains(&condition.type_.as_str()));
-        self.status.conditions.shrink_to_fit();
+impl From<PodEvent> for Pod {
+    fn from(event: PodEvent) -> Self {
+        let PodEvent { metadata, spec, status } = event;
+        let index = metadata.annotations.as_ref().and_then(|all| all.get(COMPLETION_INDEX));
+        let is_read = |condition: &PodCondition| READ_CONDITIONS.contains(&&*condition.type_);
+        let (mut waiting, mut terminated) = (None, None);
+        for ContainerStatus { state } in status.container_statuses {
+            waiting = waiting.or(state.waiting);
+            terminated = terminated.or(state.terminated);
+        }
+        Self {
+            metadata: Kept::of(&metadata),
+            completion_index: index.and_then(|index| index.parse().ok()),
+            node_name: spec.node_name,
+            phase: status.phase,
+            reason: status.reason,
+            pod_ip: status.pod_ip,
+            conditions: status.conditions.into_iter().filter(is_read).collect(),
+            waiting,
+            terminated,
+        }
     }
+}
 
+impl Pod {
     /// The condition, whatever its status.
     pub fn condition(&self, type_: &str) -> Option<&PodCondition> {
-        self.status.conditions.iter().find(|condition| condition.type_ == type_)
+        self.conditions.iter().find(|condition| &*condition.type_ == type_)
     }
 
     /// The end of its container, if it has ended.
     pub fn terminated(&self) -> Option<&Terminated> {
-        self.status.container_statuses.iter().find_map(|status| status.state.terminated.as_ref())
+        self.terminated.as_deref()
     }
 
     /// Why its container is not started, if it is not.
     pub fn waiting(&self) -> Option<&Waiting> {
-        self.status.container_statuses.iter().find_map(|status| status.state.waiting.as_ref())
+        self.waiting.as_deref()
     }
 
     /// Whether it has ended for good.
     pub fn is_over(&self) -> bool {
-        self.status.phase == "Succeeded" || self.status.phase == "Failed"
+        matches!(&*self.phase, "Succeeded" | "Failed")
     }
 
     /// The name, for people.
     pub fn name(&self) -> &str {
-        self.metadata.name.as_deref().unwrap_or_default()
+        &self.metadata.name
     }
 }

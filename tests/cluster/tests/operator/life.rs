@@ -107,6 +107,31 @@ async fn its_time_after_the_end_frees_pods_and_services_and_never_runs_anything_
 }
 
 #[tokio::test]
+async fn a_job_that_is_over_can_still_be_given_its_time() {
+    let mut world = World::new("late-ttl").await;
+    for name in ["before", "after"] {
+        world.create(name, json!({})).await;
+        world.finish(name, 0).await;
+        world.state(name, "Complete").await;
+    }
+    let freed = async |world: &World, name: &str| {
+        world.patch(name, json!({ "ttlSecondsAfterFinished": 1 })).await;
+        wait::gone::<Job>(&world.namespace.api(), &format!("{name}-a0")).await;
+        wait::gone::<ConfigMap>(&world.namespace.api(), &format!("{name}-trainer")).await;
+        wait::eventually(wait::PATIENCE, "the status is about the newest spec", async || {
+            let job = world.jobs().get(name).await.map_err(|error| error.to_string())?;
+            let seen = job.status.as_ref().and_then(|status| status.observed_generation);
+            if seen == job.metadata.generation && holds(&job, "Complete") { Ok(()) } else { Err(format!("{seen:?}")) }
+        })
+        .await;
+    };
+    freed(&world, "before").await;
+    world.operator.start_again();
+    world.operator.ready().await;
+    freed(&world, "after").await;
+}
+
+#[tokio::test]
 async fn a_deleted_job_takes_everything_with_it_at_every_stage() {
     let world = World::new("deletion").await;
     world.create("early", json!({})).await;

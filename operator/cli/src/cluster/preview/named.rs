@@ -3,7 +3,6 @@
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use std::collections::BTreeMap;
 use temper_objects::{Owner, Places};
-use temper_planner::validated::Location;
 use temper_planner::{Stage, StorageUri, ValidatedFineTuneJob};
 
 /// A kind of thing that a spec names.
@@ -34,11 +33,16 @@ impl NamedKind {
 /// What is named, with the fields that name it.
 pub(super) fn named(job: &ValidatedFineTuneJob) -> Vec<(NamedKind, String, Vec<String>)> {
     let mut found: BTreeMap<(NamedKind, String), Vec<String>> = BTreeMap::new();
-    let mut add = |kind: NamedKind, name: &str, field: &str| found.entry((kind, name.to_owned())).or_default().push(field.to_owned());
-    for (location, field) in locations(job) {
-        match &location.storage {
-            StorageUri::Pvc { claim, .. } => add(NamedKind::PersistentVolumeClaim, claim, &format!("{field}.storageUri")),
-            _ => location.secret.iter().for_each(|secret| add(NamedKind::Secret, secret, &format!("{field}.secretRef"))),
+    let mut add = |kind: NamedKind, name: &str, field: &str| {
+        let fields = found.entry((kind, name.to_owned())).or_default();
+        if !fields.iter().any(|known| known == field) {
+            fields.push(field.to_owned());
+        }
+    };
+    for named in job.locations() {
+        match &named.location.storage {
+            StorageUri::Pvc { claim, .. } => add(NamedKind::PersistentVolumeClaim, claim, named.uri_field),
+            _ => named.location.secret.iter().for_each(|secret| add(NamedKind::Secret, secret, named.secret_field)),
         }
     }
     let placement = &job.placement;
@@ -50,17 +54,6 @@ pub(super) fn named(job: &ValidatedFineTuneJob) -> Vec<(NamedKind, String, Vec<S
     let queue = placement.queue_labels.get("kueue.x-k8s.io/queue-name");
     queue.into_iter().for_each(|name| add(NamedKind::LocalQueue, name, "metadata.labels"));
     found.into_iter().map(|((kind, name), fields)| (kind, name, fields)).collect()
-}
-
-fn locations(job: &ValidatedFineTuneJob) -> Vec<(&Location, &'static str)> {
-    let some = [
-        (Some(&job.base_model), "spec.baseModel"),
-        (Some(&job.dataset), "spec.dataset"),
-        (job.validation.as_ref(), "spec.dataset.validation"),
-        (job.checkpoint_location.as_ref(), "spec.checkpoint"),
-        (job.output_location.as_ref(), "spec.output"),
-    ];
-    some.into_iter().filter_map(|(location, field)| Some((location?, field))).collect()
 }
 
 /// How a claim is, in words.
