@@ -13,6 +13,8 @@ export TEMPER_SMOLLM2 := $(TEMPER_CACHE)/models/smollm2/SmolLM2-135M-Instruct.Q4
 export TEMPER_KUBERNETES_BIN := $(TEMPER_CACHE)/kubernetes/bin
 export TEMPER_HELM := $(TEMPER_KUBERNETES_BIN)/helm
 export TEMPER_PROMETHEUS_BIN := $(TEMPER_CACHE)/prometheus/bin
+# Where setup.sh puts Go, if there is none on PATH that is new enough.
+export PATH := $(TEMPER_CACHE)/go/bin:$(PATH)
 BIN := $(CARGO_TARGET_DIR)/release
 CARGO_FLAGS := --release --locked --workspace
 
@@ -33,6 +35,10 @@ setup-reference: ## Install the Python libraries that the tests compare with.
 setup-stores: ## Install the servers of S3, Azure and Google Cloud Storage that the tests talk to.
 	@scripts/setup.sh stores
 
+.PHONY: setup-go
+setup-go: ## Install Go where none that is new enough is on PATH.
+	@scripts/setup.sh golang
+
 .PHONY: setup-kubernetes
 setup-kubernetes: ## Build the Kubernetes servers that the tests run (PARTS="apiserver nodes helm" for more of them).
 	@scripts/kubernetes.sh $(or $(PARTS),apiserver)
@@ -47,15 +53,17 @@ build: setup ## Build the binaries.
 	cargo build $(CARGO_FLAGS) --bins
 
 .PHONY: quickstart
-quickstart: build ## Fine-tune a real model from a manifest, and compare its answers before and after.
+quickstart: setup ## Fine-tune a real model from a manifest, and compare its answers before and after.
+	cargo build $(CARGO_FLAGS) --bin temper --bin temper-trainer --bin temper-sample-listings
 	@scripts/quickstart.sh $(ARGS)
 
 .PHONY: test
 test: setup ## Run every check and test that this machine can run.
+	@scripts/setup.sh tests
 	scripts/test.sh
 
 .PHONY: test-cluster
-test-cluster: setup ## Run the tests of real nodes: two kubelets, our images, the chart. It takes root.
+test-cluster: setup setup-go ## Run the tests of real nodes: two kubelets, our images, the chart. It takes root.
 	scripts/test_cluster.sh $(ARGS)
 
 .PHONY: test-api-server
@@ -91,7 +99,7 @@ bench-train: build setup-reference ## Compare training speed and memory with tra
 	bench/train/run.sh
 
 .PHONY: bench-operator
-bench-operator: build setup-kubernetes ## Measure the operator beside the same controller in Go (15 minutes; ARGS="--idle 10m" for more).
+bench-operator: build setup-go setup-kubernetes ## Measure the operator beside the same controller in Go (15 minutes; ARGS="--idle 10m" for more).
 	bench/operator/run.sh $(ARGS)
 
 .PHONY: check-cuda

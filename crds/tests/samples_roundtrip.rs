@@ -7,7 +7,7 @@ use temper_crds::{Resource, parse_manifest};
 fn samples() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/samples");
     let mut found = Vec::new();
-    for folder in [root.clone(), root.join("quickstart")] {
+    for folder in [root.clone(), root.join("quickstart"), root.join("reference")] {
         for entry in std::fs::read_dir(folder).expect("the folder of samples") {
             let path = entry.expect("an entry").path();
             if path.extension().is_some_and(|extension| extension == "yaml") {
@@ -58,7 +58,7 @@ fn samples_parse_and_serialise_back() {
 /// The full sample is the documentation of the API, so no field may be missing from it.
 #[test]
 fn the_full_sample_has_every_field_of_the_spec() {
-    let text = include_str!("../../deploy/samples/finetunejob.yaml");
+    let text = include_str!("../../deploy/samples/reference/finetunejob.yaml");
     let written: Vec<Value> = serde_saphyr::from_multiple(text).expect("YAML");
     let crd = temper_crds::crd::fine_tune_job();
     let mut missing = Vec::new();

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Loads a published folder unchanged and writes its logits: peft_logits.py BASE_FOLDER PUBLISHED_FOLDER IDS_JSON OUTPUT.safetensors
+"""Loads a published folder unchanged and writes its logits: peft_logits.py BASE PUBLISHED_FOLDER IDS_JSON OUTPUT.safetensors
 
-PUBLISHED_FOLDER is a PEFT adapter of the base model, or a whole model.
+PUBLISHED_FOLDER is a PEFT adapter of the base model, or a whole model. BASE is a safetensors folder or a GGUF file.
 """
 
 import json
@@ -14,11 +14,12 @@ import torch  # noqa: E402
 import transformers  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
-base, published, ids, output = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3]), sys.argv[4]
+base, published, ids, output = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3]), sys.argv[4]
 if (published / "adapter_config.json").is_file():
     import peft
 
-    model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    folder, of_file = (base.parent, {"gguf_file": base.name}) if base.is_file() else (base, {})
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, **of_file, dtype=torch.float32)
     model = peft.PeftModel.from_pretrained(model, published)
 else:
     model = transformers.AutoModelForCausalLM.from_pretrained(published, dtype=torch.float32)

@@ -71,6 +71,8 @@ pub enum StopCause {
     DeadlineExceeded,
     /// No step was finished for failurePolicy.stallTimeoutSeconds.
     NoProgress,
+    /// Some of its pods did not start while the others waited for them.
+    PodsMissing,
 }
 
 /// How an attempt ended.

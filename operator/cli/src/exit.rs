@@ -11,7 +11,8 @@ pub enum Exit {
     Unexpected,
     /// 2: the command line is wrong.
     Usage,
-    /// 3: a manifest, model or data set is wrong; nothing was started, or the job found out and cannot succeed as it is written.
+    /// 3: a manifest, model, data set or folder cannot be used, because it is wrong, missing, full or closed to this user; nothing was
+    /// started, or the job found out and cannot succeed as things are.
     InvalidInput,
     /// 4: the job ran and failed.
     JobFailed,
@@ -31,7 +32,7 @@ Exit codes:
   0    done
   1    something unexpected
   2    the command line is wrong
-  3    a manifest, model or data set is wrong
+  3    a manifest, model, data set or folder cannot be used
   4    the job ran and failed
   5    the job is complete but a --require threshold was missed
   6    another temper runs this job at the moment
@@ -85,7 +86,7 @@ impl Stop {
         Self { exit, message: message.into(), next_step: next_step.into() }
     }
 
-    /// A manifest, model, data set or other input that is wrong.
+    /// A manifest, model, data set, folder or other input that cannot be used.
     pub fn invalid(message: impl Into<String>, next_step: impl Into<String>) -> Self {
         Self::new(Exit::InvalidInput, message, next_step)
     }

@@ -96,6 +96,12 @@ impl Forecast {
         };
         let state: RunState = durable::read_json(&job.run.state())?.unwrap_or_default();
         let observed = observe(&job.run, &job.folders.checkpoints, &state, &Live::default())?;
+        // Like the planner, only before the first attempt: later ones have shown that it fits.
+        if observed.training.is_empty()
+            && let Some(problem) = model.as_ref().and_then(|model| model.excess(&job.validated))
+        {
+            return Ok(Err(vec![problem]));
+        }
         let situation = plan(&job.validated, &observed, Timestamp::now()).situation;
         let dataset = prepared.map(|report| report.counts);
         let parallelism = &job.validated.parallelism;

@@ -9,9 +9,9 @@
 //!
 //! # Exit codes
 //!
-//! 0 done; 1 something unexpected; 2 the command line is wrong; 3 a manifest, model or data set is wrong; 4 the job ran and failed; 5 the
-//! job is complete but a `--require` threshold was missed; 6 another `temper` runs this job at the moment; 7 the cluster cannot be reached,
-//! refuses, or does not have what was named; 130 interrupted, the same command continues.
+//! 0 done; 1 something unexpected; 2 the command line is wrong; 3 a manifest, model, data set or folder cannot be used; 4 the job ran and
+//! failed; 5 the job is complete but a `--require` threshold was missed; 6 another `temper` runs this job at the moment; 7 the cluster
+//! cannot be reached, refuses, or does not have what was named; 130 interrupted, the same command continues.
 
 pub mod arguments;
 pub mod cluster;

@@ -106,6 +106,64 @@ fn validate_and_plan_look_at_the_model() {
 }
 
 #[test]
+fn validate_and_plan_refuse_training_that_cannot_fit_its_memory() {
+    let setting = Setting::new();
+    setting.with_a_model();
+    setting.edit("numProcPerNode: 2", "numProcPerNode: 2\n    resourcesPerNode: {limits: {memory: 128Mi}}");
+    let on = |command| setting.temper(&[command, "-f", "job.yaml", "--volume", "models=models", "--volume", "data=data"]);
+    for command in ["validate", "plan"] {
+        let ran = on(command).ended_with(3).says("spec.trainer.resourcesPerNode.limits[memory]");
+        ran.says("128Mi: training is estimated to take").says("or ask for more memory");
+    }
+    setting.edit("128Mi", "1Gi");
+    on("validate").ended_with(0);
+    on("plan").ended_with(0);
+}
+
+#[test]
+fn what_only_a_cluster_heeds_is_named() {
+    let setting = Setting::new();
+    setting.with_a_model();
+    setting.edit(
+        "  name: listings\nspec:\n",
+        "  name: listings\n  labels: {kueue.x-k8s.io/queue-name: team}\nspec:\n  ttlSecondsAfterFinished: 60\n",
+    );
+    setting.edit(
+        "numProcPerNode: 2",
+        "numProcPerNode: 2\n    nodeSelector: {pool: a}\n    resourcesPerNode:\n      limits: {cpu: 2, memory: 1Gi, ephemeral-storage: 1Gi}\n      \
+         requests: {memory: 512Mi}",
+    );
+    let note = "only a cluster heeds spec.trainer.nodeSelector, spec.trainer.resourcesPerNode.limits[ephemeral-storage], \
+                spec.trainer.resourcesPerNode.requests[memory], spec.ttlSecondsAfterFinished, metadata.labels[kueue.x-k8s.io/queue-name]: \
+                no effect on this machine";
+    let on = |command| setting.temper(&[command, "-f", "job.yaml", "--volume", "models=models", "--volume", "data=data"]).ended_with(0);
+    on("validate").says(&format!("not checked: {note}"));
+    on("plan").says(&format!("note: {note}"));
+    on("run").says(&format!("note: {note}"));
+}
+
+#[test]
+fn gpus_are_refused_without_a_word_about_this_machine() {
+    let setting = Setting::new();
+    setting.edit("numProcPerNode: 2", "numProcPerNode: 2\n    resourcesPerNode: {limits: {nvidia.com/gpu: 2}}");
+    for command in ["validate", "plan", "run"] {
+        let ran = setting.temper(&[command, "-f", "job.yaml", "--volume", "models=models", "--volume", "data=data"]).ended_with(3);
+        let ran = ran.says("2: training on the GPUs of one machine is not supported yet").says("or give the job to a cluster");
+        assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("no GPU"), "{}{}", ran.stdout, ran.stderr);
+    }
+}
+
+#[test]
+fn a_folder_for_temporary_files_that_cannot_be_used_says_what_to_do() {
+    let setting = Setting::new();
+    let mut command = setting.command(&["generate", "--model", "models/base.gguf", "--prompt", "One"]);
+    let output = command.env("TMPDIR", setting.path("prompts.jsonl")).output().expect("started");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("cannot make a temporary folder") && said.contains("or set TMPDIR to another folder"), "{said}");
+}
+
+#[test]
 fn plan_knows_the_state_of_the_run() {
     let setting = Setting::new();
     setting.with_a_model();

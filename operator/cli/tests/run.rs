@@ -43,6 +43,30 @@ fn fresh_starts_over_and_leaves_the_registry() {
 }
 
 #[test]
+fn fresh_copies_checkpoints_apart_from_those_of_before() {
+    let setting = Setting::new();
+    setting.edit("  method:\n", "  checkpoint: {storageUri: s3://bucket/checkpoints}\n  method:\n");
+    let copies = |stage: &str| {
+        let text = fs::read_to_string(setting.path(&format!("trainer/config-{stage}"))).expect("a configuration");
+        let config: temper_contract::TrainerConfig = serde_json::from_str(&text).expect("one that the trainer understands");
+        config.checkpoint.mirror.expect("a place for copies").uri
+    };
+    setting.run(&[]).ended_with(0);
+    let first = copies("train");
+    assert!(first.starts_with("s3://bucket/checkpoints/listings-"), "{first}");
+    setting.run(&["--fresh"]).ended_with(0).says("note: copies of earlier checkpoints stay in s3://bucket/checkpoints\n");
+    let second = copies("train");
+    assert!(second.starts_with(&format!("{first}-")), "{second} after {first}");
+    // Whoever goes on finds those of the same training.
+    fs::remove_dir_all(setting.run_folder().join("output")).expect("removed");
+    setting.run(&[]).ended_with(0);
+    assert_eq!(copies("publish"), second);
+    setting.run(&["--fresh"]).ended_with(0);
+    let third = copies("train");
+    assert!(third.starts_with(&format!("{first}-")) && third != second, "{third} after {second}");
+}
+
+#[test]
 fn another_seed_is_another_run() {
     let setting = Setting::new();
     setting.run(&[]).ended_with(0);
@@ -164,6 +188,71 @@ fn a_deadline_stops_the_processes() {
     setting.misbehave("hang-in-train", "");
     setting.run(&[]).ended_with(4).says("(DeadlineExceeded)");
     assert_eq!(setting.stages(), ["prepare", "train"]);
+}
+
+#[test]
+fn training_that_cannot_fit_its_memory_is_refused_before_it_starts() {
+    let setting = Setting::new();
+    setting.edit("numProcPerNode: 2", "numProcPerNode: 2\n    resourcesPerNode: {limits: {memory: 128Mi}}");
+    setting.run(&[]).ended_with(3).says("(InsufficientMemory)").says("estimated to take 0.2 GiB").says("ask for more memory");
+    assert_eq!(setting.stages(), ["prepare"]);
+    // The limit changes nothing that is trained: it is the same run.
+    setting.edit("128Mi", "256Mi");
+    setting.run(&[]).ended_with(0);
+    assert_eq!(setting.stages(), ["prepare", "train", "publish"]);
+}
+
+// Files lie where folders are to be, because tests may run as root, who may write anywhere.
+
+#[test]
+fn a_home_that_is_a_file_says_what_to_do() {
+    let setting = Setting::new();
+    let home = ["--home", "prompts.jsonl"];
+    setting.run(&home).ended_with(3).says("ROOT/prompts.jsonl").says("or choose another --home");
+    let plan = ["plan", "-f", "job.yaml", "--volume", "models=models", "--volume", "data=data"];
+    setting.temper(&[&plan[..], &home].concat()).ended_with(3).says("ROOT/prompts.jsonl").says("or choose another --home");
+    assert!(setting.stages().is_empty());
+}
+
+#[test]
+fn a_run_folder_that_cannot_be_made_says_what_to_do() {
+    let setting = Setting::new();
+    fs::create_dir(setting.path("home")).expect("made");
+    fs::write(setting.path("home/runs"), "").expect("written");
+    setting.run(&[]).ended_with(3).says("ROOT/home/runs/listings-DIGEST").says("or choose another --home");
+    fs::remove_file(setting.path("home/runs")).expect("removed");
+    setting.misbehave("fail-prepare", "10\n");
+    setting.run(&[]).ended_with(3).says("made to fail");
+    let logs = setting.run_folder().join("logs");
+    fs::remove_dir_all(&logs).and_then(|()| fs::write(&logs, "")).expect("replaced");
+    setting.run(&[]).ended_with(3).says("cannot make the folder ROOT/home/runs/listings-DIGEST/logs").says("or choose another --home");
+    fs::remove_file(&logs).expect("removed");
+    setting.run(&[]).ended_with(0);
+}
+
+#[test]
+fn a_registry_that_cannot_be_written_says_what_to_do() {
+    let setting = Setting::new();
+    fs::create_dir(setting.path("home")).expect("made");
+    fs::write(setting.path("home/registry"), "").expect("written");
+    setting.run(&[]).ended_with(3).says("ROOT/home/registry").says("or choose another --home");
+    setting.temper(&["generate", "--model", "registry:listings", "--prompt", "One"]).ended_with(3).says("ROOT/home/registry");
+    fs::remove_file(setting.path("home/registry")).expect("removed");
+    setting.run(&[]).ended_with(0);
+    assert_eq!(setting.versions(), ["1"]);
+    assert_eq!(setting.stages(), ["prepare", "train", "publish"], "what is done is not done again");
+}
+
+#[test]
+fn a_full_disk_says_so_and_the_same_command_continues() {
+    let setting = Setting::new();
+    setting.misbehave("interrupt-in-train", "");
+    setting.run(&[]).ended_with(130);
+    // What is written aside goes through this link to a device that is always full.
+    std::os::unix::fs::symlink("/dev/full", setting.run_folder().join(".state.json.tmp")).expect("linked");
+    setting.run(&[]).ended_with(3).says("state.json: No space left on device").says("make room there and run the same command again");
+    assert_eq!(setting.stages(), ["prepare", "train"]);
+    setting.run(&[]).ended_with(0).says("from step 3 of 4");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 /// How long reconciles that run may take to end once the process is asked to stop. Kubernetes kills it 30 seconds after asking.
@@ -47,7 +48,7 @@ pub struct Leadership {
 pub async fn run<C, F>(args: OperatorArgs, controllers: C) -> anyhow::Result<Exit>
 where
     C: FnOnce(Leadership) -> F,
-    F: Future<Output = anyhow::Result<()>>,
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
     let shutdown = Shutdown::on_signals().context("failed to receive signals")?;
     let address = args.observability.http_address;
@@ -87,7 +88,7 @@ where
 async fn live<C, F>(leadership: Leadership, mut elector: Option<Elector>, unfenced: &Client, controllers: C) -> anyhow::Result<Exit>
 where
     C: FnOnce(Leadership) -> F,
-    F: Future<Output = anyhow::Result<()>>,
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
     let Leadership { health, metrics, shutdown, identity, .. } = leadership.clone();
     let candidacy = async {
@@ -112,7 +113,9 @@ where
             None => std::future::pending().await,
         }
     };
-    let mut work = Box::pin(controllers(leadership));
+    // A task of its own: each wake-up of the future that the runtime blocks on goes through the kernel.
+    let mut work = JoinSet::new();
+    work.spawn(controllers(leadership));
     let ended = {
         let (overdue, lost) = (pin!(overdue), pin!(lost));
         tokio::select! {
@@ -121,11 +124,11 @@ where
                 tracing::error!(leader = to, "another replica leads now; this process ends, so that nothing of its time as leader is left");
                 return Ok(Exit::LostLeadership);
             }
-            result = &mut work => Some(result),
+            Some(result) = work.join_next() => Some(result.unwrap_or_else(|panic| Err(panic.into()))),
             () = overdue => None,
         }
     };
-    drop(work);
+    work.shutdown().await;
     match ended {
         Some(Err(error)) => Err(error.context("the controllers failed")),
         Some(Ok(())) if !shutdown.is_requested() => Err(anyhow!("the controllers ended, though nobody asked them to")),

@@ -31,6 +31,10 @@ pub(crate) fn of_attempt(
     let mut batch_job = batch_job(owner, Stage::Train, attempt, template);
     batch_job.metadata.labels.get_or_insert_default().extend(job.placement.queue_labels.clone());
     if let Some(spec) = &mut batch_job.spec {
+        let topology = &job.placement.topology;
+        if !topology.is_empty() {
+            spec.template.metadata.get_or_insert_default().annotations.get_or_insert_default().extend(topology.clone());
+        }
         let nodes = i32::try_from(num_nodes).unwrap_or(i32::MAX);
         spec.completion_mode = Some("Indexed".to_owned());
         (spec.completions, spec.parallelism) = (Some(nodes), Some(nodes));

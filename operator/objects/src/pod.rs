@@ -79,7 +79,8 @@ fn template(
         resources: Some(resources),
         security_context: Some(security::of_container()),
         termination_message_path: Some(TERMINATION_MESSAGE.to_owned()),
-        termination_message_policy: Some("File".to_owned()),
+        // Of a process that dies without a last word the end of its log is kept, from which the trainer has struck secrets out.
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         volume_mounts: Some(mounts),
         ..Container::default()
     };

@@ -127,6 +127,7 @@ fn headline(job: &ValidatedFineTuneJob, situation: &Situation) -> (String, Strin
                 StopReason::Suspended => "the job is suspended",
                 StopReason::DeadlineExceeded => "activeDeadlineSeconds has passed",
                 StopReason::NoProgress => "no step was finished for failurePolicy.stallTimeoutSeconds",
+                StopReason::PodsMissing => "some of its pods did not start while the others waited for them",
             };
             (reason::STOPPING, format!("attempt {attempt} of {stage} is being stopped: {why}"))
         }

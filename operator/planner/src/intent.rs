@@ -41,6 +41,8 @@ pub enum StopReason {
     DeadlineExceeded,
     /// No step was finished for too long.
     NoProgress,
+    /// Pods of it have not started, and those that have gave up waiting for them.
+    PodsMissing,
 }
 
 /// One thing to be done. An `Ensure` that is carried out already needs nothing more, so intents may be repeated.

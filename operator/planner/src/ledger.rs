@@ -96,6 +96,7 @@ fn entry<Report>(stage: StageName, number: usize, attempt: &Attempt<Report>, in_
             StopReason::Suspended => StopCause::Suspended,
             StopReason::DeadlineExceeded => StopCause::DeadlineExceeded,
             StopReason::NoProgress => StopCause::NoProgress,
+            StopReason::PodsMissing => StopCause::PodsMissing,
         }),
         end: None,
         exit_code: None,
@@ -165,6 +166,7 @@ fn attempt<Report>(entry: &AttemptStatus, report: Option<Report>) -> Attempt<Rep
         StopCause::Suspended => StopReason::Suspended,
         StopCause::DeadlineExceeded => StopReason::DeadlineExceeded,
         StopCause::NoProgress => StopReason::NoProgress,
+        StopCause::PodsMissing => StopReason::PodsMissing,
     });
     Attempt { started_at: entry.started_at.0, state, stop }
 }

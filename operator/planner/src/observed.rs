@@ -30,6 +30,8 @@ pub struct Observed {
     pub device_memory: Option<u64>,
     /// What keeps the attempt that is to run from running, if anything does.
     pub obstacle: Option<Obstacle>,
+    /// Whether pods of the attempt that trains have not started, and those that have gave up waiting for them.
+    pub pods_missing: bool,
     /// Whether what the finished job held (pods, services; locally: nothing) is freed.
     pub freed: bool,
     /// The status as it was last written: transition times and `finished` come from it.

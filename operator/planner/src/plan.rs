@@ -214,6 +214,7 @@ fn staged<Report>(
         _ if too_late => Some(StopReason::DeadlineExceeded),
         _ if job.suspend => Some(StopReason::Suspended),
         Some(at) if at <= now => Some(StopReason::NoProgress),
+        _ if stage == Stage::Train && observed.pods_missing => Some(StopReason::PodsMissing),
         _ => None,
     });
     match stop {

@@ -38,6 +38,7 @@ pub fn meaning(end: &End, stop: Option<StopReason>) -> Meaning {
     match stop {
         Some(StopReason::Suspended | StopReason::DeadlineExceeded) => Meaning::Continue,
         Some(StopReason::NoProgress) => Meaning::Retry,
+        Some(StopReason::PodsMissing) => Meaning::Await,
         None => end.meaning(),
     }
 }
@@ -95,7 +96,12 @@ pub fn decide<Report>(attempts: &[&Attempt<Report>], observed: &Observed, max_re
         // Twice the usual waits, and nothing is used up: it can take a person days to make the missing thing.
         Meaning::Await => {
             let until = backoff::until(at, awaited(attempts) + 1, now);
-            return if until <= now { Decision::Start } else { Decision::Await { until, message: end.sentence() } };
+            return match attempt.stop {
+                _ if until <= now => Decision::Start,
+                // Machines may be on their way; there is nothing that somebody must do.
+                Some(StopReason::PodsMissing) => Decision::WaitUntil(until),
+                _ => Decision::Await { until, message: end.sentence() },
+            };
         }
     };
     let used = used(observed);
@@ -164,6 +170,7 @@ mod tests {
             (Cause::OutOfMemory, None, "wait"),
             (Cause::Interrupted, None, "wait"),
             (Cause::Exited(10), Some(StopReason::Suspended), "wait"),
+            (Cause::Exited(14), Some(StopReason::PodsMissing), "wait"),
         ];
         for (cause, stop, wanted) in table {
             let observed = Observed { training: vec![ended(cause, 100, stop)], ..Observed::default() };
@@ -177,6 +184,7 @@ mod tests {
             ended(Cause::Exited(143), 1, None),
             ended(Cause::Interrupted, 2, None),
             ended(Cause::Signalled(9), 3, Some(StopReason::Suspended)),
+            ended(Cause::Exited(14), 4, Some(StopReason::PodsMissing)),
             ended(Cause::Exited(143), 4, Some(StopReason::NoProgress)),
             TrainingAttempt { in_place_restarts: 2, ..ended(Cause::OutOfMemory, 5, None) },
         ];

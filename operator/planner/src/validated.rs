@@ -162,6 +162,8 @@ pub struct Placement {
     pub service_account_name: Option<String>,
     /// Kueue's labels on the job (`kueue.x-k8s.io/...`), which the training Job carries on.
     pub queue_labels: BTreeMap<String, String>,
+    /// What the queue is asked of the network between the training's pods, as annotations of their template.
+    pub topology: BTreeMap<String, String>,
 }
 
 /// How rows become tokens.

@@ -17,7 +17,8 @@ fn cause() -> impl Strategy<Value = Cause> {
 }
 
 fn attempt<Report: std::fmt::Debug + Clone + 'static>() -> impl Strategy<Value = Attempt<Report>> {
-    let stop = prop::option::weighted(0.2, prop::sample::select(vec![StopReason::Suspended, StopReason::NoProgress]));
+    let stop =
+        prop::option::weighted(0.2, prop::sample::select(vec![StopReason::Suspended, StopReason::NoProgress, StopReason::PodsMissing]));
     (cause(), 0..1_000_000i64, stop).prop_map(|(cause, second, stop)| {
         let at = Timestamp::from_second(second).expect("a time");
         Attempt { started_at: at, state: State::Failed { end: End::of(cause), at }, stop }

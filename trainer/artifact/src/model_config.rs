@@ -1,7 +1,8 @@
 //! The shape of a decoder-only transformer, whichever file it was read from.
 
-use crate::{Family, RopeScaling};
+use crate::{Error, Family, RopeScaling};
 use serde_json::Value;
+use std::path::Path;
 
 /// Everything that decides a model's computation, apart from its weights.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,6 +144,18 @@ impl ModelConfig {
             add("lm_head.weight".to_owned(), &[self.vocab_size, self.hidden_size]);
         }
         tensors
+    }
+
+    /// Refuses a model whose computation no config.json can describe, before it is written as a whole model in Hugging Face's layout: what
+    /// is read back would compute something else. `path` is what the model was read from.
+    pub fn check_saves_whole(&self, path: &Path) -> Result<(), Error> {
+        match &self.rope_scaling {
+            RopeScaling::FrequencyFactors(factors) => {
+                let reason = "config.json has words for Llama 3.1's factors only, so a whole model would be saved without these; publish a LoRA adapter by itself (spec.output.mergeAdapter: false), or start from the model's safetensors folder";
+                Err(Error::field(path, "rope_freqs.weight", format!("{factors:?}"), reason))
+            }
+            RopeScaling::None | RopeScaling::Linear { .. } | RopeScaling::Llama3 { .. } => Ok(()),
+        }
     }
 
     /// Whether this linear module has a bias.

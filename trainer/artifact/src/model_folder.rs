@@ -87,7 +87,11 @@ impl ModelFolder {
             let number = match numbers.get(name) {
                 Some(&number) => number,
                 None => {
-                    let path = self.file(name).map_err(|error| index.error(&field, name, error.to_string()))?;
+                    let path = self.file(name).map_err(|error| match error {
+                        // That the system refuses says nothing about the index.
+                        Error::Io { .. } => error,
+                        error => index.error(&field, name, error.to_string()),
+                    })?;
                     let path = path
                         .ok_or_else(|| index.error(&field, name, "the folder does not have this file; the download may be incomplete"))?;
                     files.push(SafetensorsFile::open(&path)?);

@@ -149,7 +149,8 @@ struct Sinks {
     counts: DatasetCounts,
 }
 
-/// Rows are tokenised in blocks of at most so many rows and (but for the last one) so many bytes.
+/// Rows are tokenised in blocks of at most so many rows and (but for the last one) so many bytes of lines: all of a row is in memory, not
+/// only its text.
 const BLOCK_ROWS: usize = 512;
 const BLOCK_BYTES: usize = 4 << 20;
 
@@ -226,7 +227,7 @@ impl Job<'_> {
                     });
                     match checked {
                         Ok((row, side)) => {
-                            bytes += row.text().len();
+                            bytes += reader.line_bytes();
                             block.push(Accepted { place, row, side });
                         }
                         Err(rejected) => rejections.add(|| place.to_string(), rejected),

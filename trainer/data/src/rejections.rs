@@ -19,6 +19,8 @@ pub enum Reason {
     MissingField,
     /// `messages` is an empty list.
     EmptyMessages,
+    /// `messages` has more than 1024 entries.
+    TooManyMessages,
     /// No message is the assistant's, so there is nothing to learn.
     NoAssistantTurn,
     /// The text is shorter than `filters.minLength`.
@@ -41,13 +43,14 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for tables and tests.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::LineTooLong,
         Self::InvalidUtf8,
         Self::InvalidJson,
         Self::WrongType,
         Self::MissingField,
         Self::EmptyMessages,
+        Self::TooManyMessages,
         Self::NoAssistantTurn,
         Self::TooShort,
         Self::TooLong,
@@ -68,6 +71,7 @@ impl Reason {
             Self::WrongType => "WrongType",
             Self::MissingField => "MissingField",
             Self::EmptyMessages => "EmptyMessages",
+            Self::TooManyMessages => "TooManyMessages",
             Self::NoAssistantTurn => "NoAssistantTurn",
             Self::TooShort => "TooShort",
             Self::TooLong => "TooLong",

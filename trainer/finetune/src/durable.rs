@@ -39,7 +39,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Failure::invalid(format!("failed to read {}: {error}", path.display()), "check the file's permissions")),
+        Err(error) => return Err(Failure::storage("read", path, &error)),
     };
     serde_json::from_slice(&bytes).map(Some).map_err(|error| {
         Failure::invalid(
@@ -72,11 +72,13 @@ mod tests {
     }
 
     #[test]
-    fn an_unwritable_place_is_a_storage_failure() {
+    fn an_unusable_place_is_a_storage_failure() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("file");
         std::fs::write(&file, "").expect("writable");
         let failure = write_json(&file.join("b.json"), &1).expect_err("a file is no folder");
+        assert_eq!(failure.reason, ExitCode::Storage);
+        let failure = read_json::<i32>(folder.path()).expect_err("a folder is no file");
         assert_eq!(failure.reason, ExitCode::Storage);
     }
 }

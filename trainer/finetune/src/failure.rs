@@ -1,6 +1,7 @@
 //! How a stage fails: an exit code of the contract, what went wrong, and what to do next.
 
 use std::any::Any;
+use std::io::ErrorKind;
 use std::path::Path;
 use temper_contract::{ExitCode, TerminationMessage};
 
@@ -42,9 +43,17 @@ impl Failure {
         Self::new(ExitCode::Unexpected, message, "read the log above this line; if the cause is not there, report it with the log")
     }
 
-    /// A file or folder could not be written.
+    /// A file or folder could not be written or read.
     pub(crate) fn storage(action: &str, path: &Path, source: &std::io::Error) -> Self {
         Self::new(ExitCode::Storage, format!("failed to {action} {}: {source}", path.display()), storage_next_step(source))
+    }
+
+    /// The system refused to read or write a file: one that is not there is waited for, and anything else another try may get past.
+    fn of_file(action: &str, path: &Path, source: &std::io::Error) -> Self {
+        if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) {
+            return Self::unavailable(format!("failed to {action} {}: {source}", path.display()), MISSING);
+        }
+        Self::storage(action, path, source)
     }
 
     /// For `map_err` on an I/O call.
@@ -63,6 +72,9 @@ impl Failure {
     }
 }
 
+/// What to do about something that is not there.
+const MISSING: &str = "put the file or folder back, or correct the path; the job tries again";
+
 /// What a panic says, for a log line or a failure.
 pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref::<&str>().copied());
@@ -71,11 +83,11 @@ pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
 
 fn storage_next_step(source: &std::io::Error) -> &'static str {
     match source.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::FileTooLarge => {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             "make room on that volume and run again; the last checkpoint is intact"
         }
-        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
-            "make the folder writable for this user and run again; the last checkpoint is intact"
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "let this user read and write there and run again; the last checkpoint is intact"
         }
         _ => "check that volume and run again; the last checkpoint is intact",
     }
@@ -97,7 +109,11 @@ impl From<temper_c10d::Error> for Failure {
 
 impl From<temper_artifact::Error> for Failure {
     fn from(error: temper_artifact::Error) -> Self {
-        Self::invalid(error.to_string(), "correct the file or the field that is named and run again")
+        match error {
+            // The file may be sound: a disk that is full, or a file system that hiccups, says nothing about it.
+            temper_artifact::Error::Io { action, path, source } => Self::of_file(action, &path, &source),
+            error => Self::invalid(error.to_string(), "correct the file or the field that is named and run again"),
+        }
     }
 }
 
@@ -105,9 +121,7 @@ impl From<temper_data::Error> for Failure {
     fn from(error: temper_data::Error) -> Self {
         match error {
             temper_data::Error::Artifact(error) => error.into(),
-            error if error.is_missing() => {
-                Self::unavailable(error.to_string(), "put the file or folder back, or correct the path; the job tries again")
-            }
+            error if error.is_missing() => Self::unavailable(error.to_string(), MISSING),
             error if error.is_storage() => {
                 Self::new(ExitCode::Storage, error.to_string(), "check that the path is there and that its volume has room")
             }
@@ -122,6 +136,7 @@ impl From<temper_model::Error> for Failure {
         match error {
             E::Artifact(error) => error.into(),
             E::Bridge(error) => error.into(),
+            E::Read { path, source } => Self::of_file("read", &path, &source),
             E::Write { path, source } => Self::storage("write", &path, &source),
             E::Libtorch { .. } => {
                 Self::new(ExitCode::Unexpected, error.to_string(), "if memory ran out, lower perDeviceTrainBatchSize or dataset.maxLength")
@@ -135,7 +150,7 @@ impl From<temper_model::Error> for Failure {
 mod tests {
     use super::Failure;
     use std::io::{Error, ErrorKind};
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
     use temper_contract::ExitCode;
 
     #[test]
@@ -144,6 +159,38 @@ mod tests {
         assert_eq!(failure.reason, ExitCode::Storage);
         assert!(failure.message.contains("/ckpt/step-1"), "{failure}");
         assert!(failure.next_step.contains("make room"), "{}", failure.next_step);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_or_written_is_no_final_failure() {
+        let table = [
+            (ErrorKind::NotFound, ExitCode::Unavailable, "put the file"),
+            (ErrorKind::NotADirectory, ExitCode::Unavailable, "put the file"),
+            (ErrorKind::StorageFull, ExitCode::Storage, "make room"),
+            (ErrorKind::PermissionDenied, ExitCode::Storage, "read and write"),
+            (ErrorKind::StaleNetworkFileHandle, ExitCode::Storage, "check that volume"),
+            (ErrorKind::Other, ExitCode::Storage, "check that volume"),
+        ];
+        for (kind, reason, next_step) in table {
+            let path = || PathBuf::from("/model/weights");
+            let artifact = || temper_artifact::Error::Io { action: "open", path: path(), source: Error::from(kind) };
+            let failures = [
+                Failure::from(artifact()),
+                Failure::from(temper_data::Error::Artifact(artifact())),
+                Failure::from(temper_model::Error::Artifact(artifact())),
+                Failure::from(temper_model::Error::Read { path: path(), source: Error::from(kind) }),
+            ];
+            for failure in failures {
+                assert_eq!(failure.reason, reason, "{kind:?}: {failure}");
+                assert!(failure.message.contains("/model/weights") && failure.next_step.contains(next_step), "{kind:?}: {failure:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_wrong_is_a_final_failure() {
+        let damaged = temper_artifact::Error::Damaged { path: PathBuf::from("/model/weights"), reason: "it is cut short".to_owned() };
+        assert_eq!(Failure::from(damaged).reason, ExitCode::InvalidInput);
     }
 
     #[test]

@@ -16,6 +16,11 @@ const METADATA: &[(&str, &str)] = &[("format", "pt")];
 /// Writes `adapter_config.json` and `adapter_model.safetensors` (fp32) into an existing folder, for a model loaded with LoRA. `base_model` is recorded as
 /// `base_model_name_or_path`.
 pub fn adapter(model: &Model, folder: &Path, base_model: &str) -> Result<(), Error> {
+    adapter_of_revision(model, folder, base_model, None)
+}
+
+/// The same for a base model on the hub, of which `base_model` is the repository and `revision` a branch, tag or commit.
+pub fn adapter_of_revision(model: &Model, folder: &Path, base_model: &str, revision: Option<&str>) -> Result<(), Error> {
     let _guard = tch::no_grad_guard();
     let Some(Method::Lora(lora)) = &model.method else {
         let reason = "the model has no adapters; save it whole".to_owned();
@@ -31,12 +36,14 @@ pub fn adapter(model: &Model, folder: &Path, base_model: &str) -> Result<(), Err
         writer.tensor(&bytes(&model.trainable.value(parameter), Kind::Float))?;
     }
     writer.finish()?;
-    Ok(AdapterConfig::new(lora, base_model).write(folder)?)
+    let config = AdapterConfig { revision: revision.map(str::to_owned), ..AdapterConfig::new(lora, base_model) };
+    Ok(config.write(folder)?)
 }
 
-/// Writes a whole model into an existing folder: `model.safetensors` in fp32 or bf16 as the model was trained (several files with an index where
-/// they come to more than 5 GB), `config.json`, and from a Hugging Face folder everything else but its weights (the tokenizer's files, the
-/// generation settings). Adapters are folded in, `W + scale B A`, computed in fp32. `source` is what the model was loaded from.
+/// Writes a whole model into an existing folder: `model.safetensors` in the number type that the model was loaded in, whatever it was trained in
+/// (several files with an index where they come to more than 5 GB), `config.json`, and from a Hugging Face folder everything else but its
+/// weights (the tokenizer's files, the generation settings). Adapters are folded in, `W + scale B A`, computed in fp32. `source` is what the
+/// model was loaded from. A model that config.json has no words for is refused.
 pub fn full(model: &Model, source: &ModelSource, folder: &Path) -> Result<(), Error> {
     in_files_of(model, source, folder, shards::LARGEST)
 }
@@ -44,6 +51,7 @@ pub fn full(model: &Model, source: &ModelSource, folder: &Path) -> Result<(), Er
 /// The same with files of at most so many bytes.
 pub(crate) fn in_files_of(model: &Model, source: &ModelSource, folder: &Path, largest: usize) -> Result<(), Error> {
     let _guard = tch::no_grad_guard();
+    model.config.check_saves_whole(source.path())?;
     let kind = model.workspace.arithmetic.storage();
     let dtype = if kind == Kind::Float { Dtype::F32 } else { Dtype::BF16 };
     let infos = source.tensors().iter().map(|info| TensorInfo { dtype, ..info.clone() }).collect();

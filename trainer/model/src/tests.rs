@@ -6,7 +6,7 @@ use crate::reference::{Reference, batch, configs, lora, model_folder, shake};
 use crate::testing::{close, distance};
 use crate::{Batch, DropoutKey, Model, save};
 use tch::{Device, Kind, Tensor};
-use temper_artifact::ModelSource;
+use temper_artifact::{ModelSource, RopeScaling};
 use temper_contract::config::{Method, Precision};
 
 struct Loaded {
@@ -231,6 +231,20 @@ fn an_adapter_reads_back_and_a_merged_model_computes_the_same() {
         close(&logits(&merged), &expected, tolerance);
         assert_eq!(logits(&in_files), logits(&merged));
     }
+}
+
+#[test]
+fn a_whole_model_that_config_json_cannot_describe_is_not_saved() {
+    let (_, config) = configs().swap_remove(0);
+    let Loaded { source, mut model, .. } = load(&config, &lora(0.0));
+    model.config.rope_scaling = RopeScaling::FrequencyFactors(vec![1.0, 3.0, 3.0]);
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let error = save::full(&model, &source, out.path()).expect_err("refused").to_string();
+    assert!(error.contains("rope_freqs.weight is [1.0, 3.0, 3.0]") && error.contains("mergeAdapter: false"), "{error}");
+    assert_eq!(std::fs::read_dir(out.path()).expect("a folder").count(), 0, "nothing half is left");
+    save::adapter_of_revision(&model, out.path(), "org/base", Some("v1")).expect("an adapter needs no config.json");
+    let written = temper_artifact::AdapterConfig::read(out.path()).expect("what was written");
+    assert_eq!((written.base_model_name_or_path.as_deref(), written.revision.as_deref()), (Some("org/base"), Some("v1")));
 }
 
 #[test]

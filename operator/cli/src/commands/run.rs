@@ -27,6 +27,7 @@ use std::fs;
 use std::io::ErrorKind;
 use temper_contract::Event;
 use temper_contract::request::Prompt;
+use temper_crds::Timestamp;
 use temper_crds::condition::reason;
 
 /// Answers that are shown side by side; all are kept.
@@ -173,9 +174,17 @@ fn compare(job: &LocalJob, arguments: &RunArgs, wishes: &Wishes, progress: &mut 
     comparison
 }
 
-/// Deletes what the run made, and nothing else: never the registry.
+/// Deletes what the run made on this machine, and nothing else: never the registry, nor copies of checkpoints elsewhere. From those the
+/// run does not go on: what is remembered of it tells them apart from what it copies from now on.
 fn start_over(job: &LocalJob) -> Result<()> {
-    for folder in [job.run.root(), &job.folders.checkpoints, &job.folders.output] {
+    if let Some(place) = job.validated.checkpoint_location.as_ref().filter(|place| place.is_remote()) {
+        eprintln!("note: copies of earlier checkpoints stay in {}", place.uri);
+    }
+    let state = RunState { started_over_at: Some(Timestamp::now()), ..RunState::default() };
+    let remember = || durable::write_json(&job.run.state(), &state);
+    // First, in case that this does not live to delete everything; and again, should that be what makes room for it.
+    let remembered = remember();
+    for folder in [&job.folders.checkpoints, &job.folders.output] {
         match fs::remove_dir_all(folder) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(error).with_context(|| format!("--fresh: cannot delete {}", folder.display()));
@@ -183,11 +192,13 @@ fn start_over(job: &LocalJob) -> Result<()> {
             _ => {}
         }
     }
-    Ok(())
+    job.run.clear()?;
+    remembered.or_else(|_| remember())
 }
 
 fn failed(job: &LocalJob, why: &str, message: &str) -> Stop {
-    let exit = if [reason::INVALID_INPUT, reason::UNAVAILABLE].contains(&why) { Exit::InvalidInput } else { Exit::JobFailed };
+    let cannot_succeed = [reason::INVALID_INPUT, reason::UNAVAILABLE, reason::INSUFFICIENT_MEMORY].contains(&why);
+    let exit = if cannot_succeed { Exit::InvalidInput } else { Exit::JobFailed };
     let next = match newest_checkpoint(&job.folders.checkpoints) {
         Some(checkpoint) => format!("the same command tries again from step {}", checkpoint.step),
         None => "the same command tries again".to_owned(),

@@ -3,6 +3,7 @@
 use crate::arguments::ValidateArgs;
 use crate::exit::Exit;
 use crate::local::ask::Trainer;
+use crate::local::disk;
 use crate::local::job::{self, Sources};
 use crate::local::model_check;
 use crate::local::trainer_binary;
@@ -68,7 +69,7 @@ fn check_inputs(
     arguments: &ValidateArgs,
     not_checked: &mut Vec<String>,
 ) -> Result<Vec<Problem>> {
-    let folder = tempfile::tempdir()?;
+    let folder = tempfile::tempdir().map_err(disk::refused_temporary(|| "cannot make a temporary folder".to_owned()))?;
     let config = job::config_in(validated, sources, folder.path());
     if sources.base_model == Input::Elsewhere {
         let uri = &validated.base_model.uri;
@@ -76,31 +77,30 @@ fn check_inputs(
             .push(format!("spec.baseModel, spec.dataset: {uri} is not on this machine; temper run fetches it and looks before it trains"));
         return Ok(Vec::new());
     }
-    if let Err(problem) = model_check::check(&config) {
-        return Ok(vec![problem]);
-    }
+    let mut problems: Vec<Problem> = match model_check::check(&config) {
+        Ok(model) => model.excess(validated).into_iter().collect(),
+        Err(problem) => return Ok(vec![problem]),
+    };
     if sources.dataset == Input::Elsewhere || sources.validation == Some(Input::Elsewhere) {
         not_checked.push("spec.dataset: the rows are not on this machine; temper run fetches them and looks before it trains".to_owned());
-        return Ok(Vec::new());
+        return Ok(problems);
     }
     let trainer = match trainer_binary::find(arguments.place.trainer.as_deref()) {
         Ok(trainer) => trainer,
         Err(stop) if arguments.place.trainer.is_some() => return Err(stop.into()),
         Err(stop) => {
             not_checked.push(format!("spec.dataset: what the rows hold: {}; {}", stop.message, stop.next_step));
-            return Ok(Vec::new());
+            return Ok(problems);
         }
     };
     match Trainer::new(trainer).inspect(&config) {
         Ok(found) => {
             let problem = |found: temper_contract::request::Problem| Problem::new(found.field, "", found.message, found.next_step);
-            Ok(found.problems.into_iter().map(problem).collect())
+            problems.extend(found.problems.into_iter().map(problem));
         }
-        Err(error) => {
-            not_checked.push(format!("spec.dataset: what the rows hold: {error:#}"));
-            Ok(Vec::new())
-        }
+        Err(error) => not_checked.push(format!("spec.dataset: what the rows hold: {error:#}")),
     }
+    Ok(problems)
 }
 
 fn shown(report: &Report) -> String {

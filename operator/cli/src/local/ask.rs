@@ -1,6 +1,7 @@
 //! Questions to `temper-trainer` outside a job: generate, evaluate, inspect.
 
 use crate::exit::{Exit, Stop};
+use crate::local::disk;
 use crate::local::environment;
 use crate::local::last_words;
 use crate::local::process::{Launch, Message, Output, Running};
@@ -72,10 +73,13 @@ impl Trainer {
 
     /// Runs `temper-trainer VERB FLAG FILE` and hands over its output's lines.
     fn ask<Q: Serialize>(&self, verb: &str, flag: &str, question: &Q, threads: usize, mut on_line: impl FnMut(&str)) -> Result<()> {
-        let folder = tempfile::Builder::new().prefix("temper-").tempdir().context("cannot make a temporary folder")?;
+        let folder = tempfile::Builder::new()
+            .prefix("temper-")
+            .tempdir()
+            .map_err(disk::refused_temporary(|| "cannot make a temporary folder".to_owned()))?;
         let (request, log, last) = (folder.path().join("request.json"), folder.path().join("log"), folder.path().join("last-words"));
         fs::write(&request, serde_json::to_vec(question).context("cannot write the request")?)
-            .with_context(|| format!("cannot write {}", request.display()))?;
+            .map_err(disk::refused_temporary(|| format!("cannot write {}", request.display())))?;
         let (sender, receiver) = channel();
         let _watch = Watch::start(sender.clone()).context("cannot watch for signals")?;
         let launch = Launch {

@@ -1,5 +1,6 @@
 //! Files that are whole or not there, whenever the process or the machine dies: written aside, synced, renamed.
 
+use crate::local::disk;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,9 +11,9 @@ use std::path::Path;
 /// Replaces a file's content as one step. Only one process at a time may write a given file (callers hold a lock).
 pub fn write(path: &Path, content: &[u8]) -> Result<()> {
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        fs::create_dir_all(folder).map_err(disk::refused(|| format!("cannot make the folder {}", folder.display())))?;
     }
-    Ok(temper_artifact::write::atomic(path, content)?)
+    temper_artifact::write::atomic(path, content).map_err(disk::refused_artifact)
 }
 
 /// Replaces a file by the value as JSON.
@@ -29,7 +30,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
             .map(Some)
             .with_context(|| format!("cannot understand {}; if an older temper wrote it, start over with --fresh", path.display())),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        Err(error) => Err(disk::refused(|| format!("cannot read {}", path.display()))(error)),
     }
 }
 

@@ -173,7 +173,7 @@ impl<'a> Executor<'a> {
         }
         let lock = self.stage_lock()?;
         let restarts_before = self.job.run.in_place_restarts()?;
-        let mut config = self.job.config();
+        let mut config = self.job.config_since(self.state.started_over_at);
         // The trainer counts restarts in place over all attempts.
         config.failure.max_restarts = restarts_left.saturating_add(restarts_before);
         durable::write_json(&self.job.run.config(), &config)?;

@@ -2,7 +2,7 @@
 
 use crate::exit::Stop;
 use crate::local::durable;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -12,6 +12,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A file changed more recently than this may change again within the clock's resolution: its digest is not remembered.
 const SETTLED: Duration = Duration::from_secs(2);
+/// What to do about a file that is there and cannot be read.
+const READABLE: &str = "let this user read it";
 
 /// Digests of files, kept between runs.
 #[derive(Debug)]
@@ -68,14 +70,14 @@ impl Digests {
         };
         let metadata = fs::metadata(path).map_err(missing)?;
         if metadata.is_file() {
-            return self.of_file(path);
+            return self.of_file(path, field);
         }
         let mut names = Vec::new();
         list(path, "", &mut names).map_err(missing)?;
         if names.is_empty() {
             return Err(Stop::invalid(format!("{field}: the folder {} is empty", path.display()), "put the files there").into());
         }
-        let entries = names.into_iter().map(|name| self.of_file(&path.join(&name)).map(|digest| (name, digest)));
+        let entries = names.into_iter().map(|name| self.of_file(&path.join(&name), field).map(|digest| (name, digest)));
         Ok(temper_artifact::digest::of_entries(&entries.collect::<Result<_>>()?))
     }
 
@@ -88,13 +90,14 @@ impl Digests {
         Ok(())
     }
 
-    fn of_file(&mut self, path: &Path) -> Result<String> {
-        let absolute = path.canonicalize().with_context(|| format!("cannot read {}", path.display()))?;
-        let stamp = Stamp::of(&fs::metadata(&absolute).with_context(|| format!("cannot read {}", path.display()))?);
+    fn of_file(&mut self, path: &Path, field: &str) -> Result<String> {
+        let unreadable = |error: std::io::Error| Stop::invalid(format!("{field}: cannot read {}: {error}", path.display()), READABLE);
+        let absolute = path.canonicalize().map_err(unreadable)?;
+        let stamp = Stamp::of(&fs::metadata(&absolute).map_err(unreadable)?);
         if let Some(known) = self.known.get(&absolute).filter(|known| known.stamp == stamp) {
             return Ok(known.digest.clone());
         }
-        let digest = temper_artifact::digest::file(&absolute)?;
+        let digest = temper_artifact::digest::file(&absolute).map_err(|error| Stop::invalid(format!("{field}: {error}"), READABLE))?;
         if stamp.is_settled(SystemTime::now()) {
             self.known.insert(absolute, Known { stamp, digest: digest.clone() });
             self.changed = true;
@@ -116,7 +119,9 @@ fn list(root: &Path, below: &str, names: &mut Vec<String>) -> std::io::Result<()
 #[cfg(test)]
 mod tests {
     use super::{Digests, Stamp};
+    use crate::exit::{Exit, report};
     use std::fs;
+    use std::path::Path;
     use std::time::{Duration, SystemTime};
 
     #[test]
@@ -142,6 +147,17 @@ mod tests {
         let mut digests = Digests::open(root.path().join("digests.json"));
         let error = digests.of(&root.path().join("none.jsonl"), "spec.dataset.storageUri").expect_err("missing").to_string();
         assert!(error.starts_with("spec.dataset.storageUri: cannot read") && error.contains("none.jsonl"), "{error}");
+    }
+
+    #[test]
+    fn an_unreadable_input_names_its_field() {
+        let root = tempfile::tempdir().expect("a folder");
+        let mut digests = Digests::open(root.path().join("digests.json"));
+        // A file that opens and cannot be read, not even by root: there is no memory at the address 0.
+        let error = digests.of(Path::new("/proc/self/mem"), "spec.dataset.storageUri").expect_err("unreadable");
+        let (exit, text) = report(&error);
+        assert_eq!(exit, Exit::InvalidInput, "{text}");
+        assert!(text.starts_with("error: spec.dataset.storageUri: ") && text.contains("/mem"), "{text}");
     }
 
     #[test]

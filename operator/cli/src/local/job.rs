@@ -9,10 +9,14 @@ use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use temper_contract::{TrainerConfig, layout};
-use temper_crds::FineTuneJob;
+use temper_crds::finetunejob::trainer::NVIDIA_GPU;
+use temper_crds::{FineTuneJob, Timestamp};
 use temper_planner::identity::spec_digest;
 use temper_planner::validated::Location;
-use temper_planner::{Capabilities, Folders, Problem, ValidatedFineTuneJob, trainer_config, validate};
+use temper_planner::{Capabilities, Folders, Problem, Target, ValidatedFineTuneJob, trainer_config, validate};
+
+/// Whether this machine has GPUs is not looked at: `check` refuses every job that asks for them.
+const CAPABILITIES: Capabilities = Capabilities { target: Target::Local, cuda: true };
 
 /// Where a job's inputs are, and where it is to leave what it makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +52,14 @@ pub struct LocalJob {
 
 /// Checks a job for this machine, all problems together.
 pub fn check(job: &FineTuneJob, volumes: &Volumes) -> Result<(ValidatedFineTuneJob, Sources), Vec<Problem>> {
-    let validated = validate(job, Capabilities::LOCAL_CPU)?;
-    let mut problems = Vec::new();
+    let mut problems: Vec<Problem> = gpus(job).into_iter().collect();
+    let validated = match validate(job, CAPABILITIES) {
+        Ok(validated) => validated,
+        Err(found) => {
+            problems.extend(found);
+            return Err(problems);
+        }
+    };
     let base_model = noted(&mut problems, volumes.input(&validated.base_model, "spec.baseModel.storageUri"));
     let dataset = noted(&mut problems, volumes.input(&validated.dataset, "spec.dataset.storageUri"));
     let validation = validated.validation.as_ref().map(|location| volumes.input(location, "spec.dataset.validation.storageUri"));
@@ -70,10 +80,32 @@ pub fn check(job: &FineTuneJob, volumes: &Volumes) -> Result<(ValidatedFineTuneJ
     }
 }
 
+/// That a job asks for GPUs, which no local run uses yet, whatever this machine has.
+fn gpus(job: &FineTuneJob) -> Option<Problem> {
+    let quantity = job.spec.trainer.resources_per_node.limits.get(NVIDIA_GPU)?;
+    quantity.thousandths().is_some_and(|amount| amount > 0).then(|| {
+        Problem::new(
+            format!("spec.trainer.resourcesPerNode.limits[{NVIDIA_GPU}]"),
+            quantity,
+            "training on the GPUs of one machine is not supported yet",
+            "remove it to train on the processor, or give the job to a cluster: kubectl apply -f FILE",
+        )
+    })
+}
+
 /// What of the manifest only a cluster heeds, in a sentence; `None` for a manifest without.
 pub fn without_effect(job: &ValidatedFineTuneJob) -> Option<String> {
-    let fields: Vec<String> = job.placement.named().into_iter().map(|field| format!("spec.trainer.{field}")).collect();
-    (!fields.is_empty()).then(|| format!("only pods heed {}: no effect on this machine", fields.join(", ")))
+    let placement = &job.placement;
+    let resources = &placement.resources;
+    let mut fields: Vec<String> = placement.named().into_iter().map(|field| format!("spec.trainer.{field}")).collect();
+    // Threads come from the processors, and the estimate is compared with the memory.
+    let ignored = resources.limits.keys().filter(|name| !["cpu", "memory", NVIDIA_GPU].contains(&name.as_str()));
+    fields.extend(ignored.map(|name| format!("spec.trainer.resourcesPerNode.limits[{name}]")));
+    fields.extend(resources.requests.keys().map(|name| format!("spec.trainer.resourcesPerNode.requests[{name}]")));
+    fields.extend(job.ttl_seconds_after_finished.map(|_| "spec.ttlSecondsAfterFinished".to_owned()));
+    fields.extend(placement.queue_labels.keys().map(|label| format!("metadata.labels[{label}]")));
+    fields.extend(placement.topology.keys().map(|annotation| format!("metadata.annotations[{annotation}]")));
+    (!fields.is_empty()).then(|| format!("only a cluster heeds {}: no effect on this machine", fields.join(", ")))
 }
 
 /// What was found, or `None` with the problem among the others.
@@ -132,5 +164,15 @@ impl LocalJob {
     /// What the trainer reads.
     pub fn config(&self) -> TrainerConfig {
         trainer_config(&self.validated, &self.folders)
+    }
+
+    /// The same for a run that was started over at this moment, if it ever was. What it copies to an object store lies beside what it
+    /// copied before, which stays there: a run that is started over does not go on from that, and nothing is deleted there unasked.
+    pub fn config_since(&self, started_over_at: Option<Timestamp>) -> TrainerConfig {
+        let mut config = self.config();
+        if let (Some(mirror), Some(at)) = (&mut config.checkpoint.mirror, started_over_at) {
+            mirror.uri = format!("{}-{}", mirror.uri, at.as_millisecond());
+        }
+        config
     }
 }

@@ -1,6 +1,7 @@
 //! Locks between processes: `flock` on a file, which the kernel drops when the last holder of the open file is gone, however it went.
 
-use anyhow::{Context, Result};
+use crate::local::disk;
+use anyhow::Result;
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
@@ -33,7 +34,7 @@ impl Lock {
             }
             File::options().read(true).write(true).create(true).truncate(false).open(path)
         };
-        let mut file = open().with_context(|| format!("cannot open the lock {}", path.display()))?;
+        let mut file = open().map_err(disk::refused(|| format!("cannot open the lock {}", path.display())))?;
         match file.try_lock() {
             Ok(()) => {
                 let mut record = || -> std::io::Result<()> {
@@ -42,7 +43,7 @@ impl Lock {
                     write!(file, "{}", std::process::id())?;
                     file.flush()
                 };
-                record().with_context(|| format!("cannot write the lock {}", path.display()))?;
+                record().map_err(disk::refused(|| format!("cannot write the lock {}", path.display())))?;
                 Ok(Attempt::Taken(Self { file }))
             }
             Err(TryLockError::WouldBlock) => {
@@ -50,7 +51,7 @@ impl Lock {
                 let holder = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
                 Ok(Attempt::Held(holder))
             }
-            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+            Err(TryLockError::Error(error)) => Err(disk::refused(|| format!("cannot lock {}", path.display()))(error)),
         }
     }
 

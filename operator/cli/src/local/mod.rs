@@ -4,6 +4,7 @@
 
 pub mod ask;
 pub mod comparison;
+pub mod disk;
 pub mod durable;
 pub mod environment;
 pub mod execute;

@@ -4,7 +4,7 @@ use temper_artifact::{MemoryEstimate, ModelSource, match_target_modules, memory,
 use temper_contract::TrainerConfig;
 use temper_contract::config::Method;
 use temper_contract::report::Parameters;
-use temper_planner::Problem;
+use temper_planner::{Problem, ValidatedFineTuneJob, memory_policy};
 
 /// What is known about a job's model.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +17,16 @@ pub struct ModelCheck {
     pub adapted_modules: usize,
     /// Peak memory of one rank.
     pub memory: MemoryEstimate,
+}
+
+impl ModelCheck {
+    /// Why training surely takes more memory than the manifest allows a pod: what the planner refuses once `prepare` is done.
+    pub fn excess(&self, job: &ValidatedFineTuneJob) -> Option<Problem> {
+        let message = memory_policy::excess(job, self.memory.total, None)?;
+        let (reason, next_step) = message.split_once("; ").unwrap_or((message.as_str(), ""));
+        let limit = job.placement.resources.limits.get("memory").map(ToString::to_string).unwrap_or_default();
+        Some(Problem::new("spec.trainer.resourcesPerNode.limits[memory]", limit, reason, next_step))
+    }
 }
 
 /// Reads the base model's headers; a problem names the manifest's field.

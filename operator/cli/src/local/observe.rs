@@ -39,6 +39,8 @@ pub fn observe(run: &RunFolder, checkpoints: &Path, state: &RunState, live: &Liv
     let published = publish.iter().any(|attempt| attempt.report().is_some());
     let lost = state.registered.is_some() && registration == Registration::Pending;
     Ok(Observed {
+        // Processes of this machine start at once.
+        pods_missing: false,
         active_since: live.active_since,
         retried_at: state.retried_at,
         prepare,

@@ -7,6 +7,7 @@
 //! A version is written aside and renamed into place whole, so a reader sees all of it or nothing.
 
 use crate::exit::{Exit, Stop};
+use crate::local::disk;
 use crate::local::durable;
 use crate::local::fault;
 use crate::local::home::Home;
@@ -89,8 +90,8 @@ impl Registry {
         let text = serde_saphyr::to_string(&version).context("cannot express the model version as YAML")?;
         durable::write(&aside.join(MANIFEST), text.as_bytes())?;
         fault::point(fault::REGISTER_BEFORE_RENAME);
-        fs::rename(&aside, &place).with_context(|| format!("cannot make {}", place.display()))?;
-        temper_artifact::write::sync_folder(&models)?;
+        fs::rename(&aside, &place).map_err(disk::refused(|| format!("cannot make {}", place.display())))?;
+        temper_artifact::write::sync_folder(&models).map_err(disk::refused_artifact)?;
         fault::point(fault::REGISTER_AFTER_RENAME);
         Ok(Entry { model: place.join(MODEL), manifest: place.join(MANIFEST), version })
     }
@@ -101,14 +102,14 @@ impl Registry {
         let names = match fs::read_dir(&folder) {
             Ok(names) => names,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error).with_context(|| format!("cannot list {}", folder.display())),
+            Err(error) => return Err(disk::refused(|| format!("cannot list {}", folder.display()))(error)),
         };
         let mut entries = Vec::new();
         for name in names {
-            let name = name.with_context(|| format!("cannot list {}", folder.display()))?.file_name();
+            let name = name.map_err(disk::refused(|| format!("cannot list {}", folder.display())))?.file_name();
             let Some(number) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
             let manifest = folder.join(&name).join(MANIFEST);
-            let text = fs::read_to_string(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
+            let text = fs::read_to_string(&manifest).map_err(disk::refused(|| format!("cannot read {}", manifest.display())))?;
             let version: ModelVersion =
                 serde_saphyr::from_str(&text).with_context(|| format!("cannot understand {}", manifest.display()))?;
             entries.push((number, Entry { model: folder.join(&name).join(MODEL), manifest, version }));
@@ -146,7 +147,7 @@ impl Registry {
 
 fn remove(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error).with_context(|| format!("cannot remove {}", folder.display())),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(disk::refused(|| format!("cannot remove {}", folder.display()))(error)),
         _ => Ok(()),
     }
 }
@@ -154,17 +155,17 @@ fn remove(folder: &Path) -> Result<()> {
 /// Copies a folder of files. Hard links would be cheaper, but a file changed through one name would change the registry too.
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     let place = || format!("cannot copy {} to {}", from.display(), to.display());
-    fs::create_dir_all(to).with_context(place)?;
-    for entry in fs::read_dir(from).with_context(place)? {
-        let entry = entry.with_context(place)?;
+    fs::create_dir_all(to).map_err(disk::refused(place))?;
+    for entry in fs::read_dir(from).map_err(disk::refused(place))? {
+        let entry = entry.map_err(disk::refused(place))?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
         if source.is_dir() {
             copy_folder(&source, &target)?;
         } else {
-            fs::copy(&source, &target).and_then(|_| fs::File::open(&target)?.sync_all()).with_context(place)?;
+            fs::copy(&source, &target).and_then(|_| fs::File::open(&target)?.sync_all()).map_err(disk::refused(place))?;
         }
     }
-    Ok(temper_artifact::write::sync_folder(to)?)
+    temper_artifact::write::sync_folder(to).map_err(disk::refused_artifact)
 }
 
 #[cfg(test)]

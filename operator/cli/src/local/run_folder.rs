@@ -1,9 +1,11 @@
 //! The folder of one run: what the trainer's contract names in it, and what this executor adds.
 
+use crate::local::disk;
 use crate::local::durable;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::de::DeserializeOwned;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use temper_contract::layout;
 use temper_contract::report::{PrepareReport, PublishReport, Restarts, TrainReport};
@@ -93,7 +95,26 @@ impl RunFolder {
     /// Makes the folders that processes write into.
     pub fn create(&self) -> Result<()> {
         for folder in [self.root.clone(), self.logs(), self.root.join("last-words")] {
-            fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+            fs::create_dir_all(&folder).map_err(disk::refused(|| format!("cannot make the folder {}", folder.display())))?;
+        }
+        Ok(())
+    }
+
+    /// Deletes everything but what this executor remembers.
+    pub fn clear(&self) -> Result<()> {
+        let list = || format!("cannot list {}", self.root.display());
+        let entries = match fs::read_dir(&self.root) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(disk::refused(list))?,
+        };
+        for entry in entries {
+            let path = entry.map_err(disk::refused(list))?.path();
+            if path == self.state() {
+                continue;
+            }
+            let is_folder = path.is_dir() && !path.is_symlink();
+            let deleted = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            deleted.map_err(disk::refused(|| format!("cannot delete {}", path.display())))?;
         }
         Ok(())
     }
@@ -126,9 +147,24 @@ fn numbered(folder: &Path, prefix: &str) -> Vec<(u64, PathBuf)> {
 
 #[cfg(test)]
 mod tests {
-    use super::newest_checkpoint;
+    use super::{RunFolder, newest_checkpoint};
     use std::fs;
     use temper_contract::layout;
+
+    #[test]
+    fn clearing_leaves_what_the_executor_remembers() {
+        let root = tempfile::tempdir().expect("a folder");
+        let run = RunFolder::new(root.path().join("run"));
+        run.clear().expect("nothing to delete");
+        run.create().expect("made");
+        for path in [run.state(), run.config(), run.logs().join("train.log")] {
+            fs::write(path, "{}").expect("written");
+        }
+        std::os::unix::fs::symlink(root.path(), run.checkpoints()).expect("linked");
+        run.clear().expect("deleted");
+        let left: Vec<_> = fs::read_dir(run.root()).expect("listed").map(|entry| entry.expect("an entry").path()).collect();
+        assert_eq!(left, [run.state()]);
+    }
 
     #[test]
     fn the_newest_committed_checkpoint_of_the_highest_attempt_counts() {

@@ -20,6 +20,9 @@ pub struct RunState {
     /// When `temper run` was last started on the run after it had failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retried_at: Option<Timestamp>,
+    /// When `temper run --fresh` last started the run over: copies of its checkpoints lie apart from those of before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_over_at: Option<Timestamp>,
     /// The registry's version, once there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registered: Option<Registered>,
@@ -53,6 +56,8 @@ pub enum RecordedStop {
     DeadlineExceeded,
     /// No step was finished for too long.
     NoProgress,
+    /// Some of its pods did not start.
+    PodsMissing,
 }
 
 /// How a try ended.
@@ -126,6 +131,7 @@ impl From<StopReason> for RecordedStop {
             StopReason::Suspended => Self::Suspended,
             StopReason::DeadlineExceeded => Self::DeadlineExceeded,
             StopReason::NoProgress => Self::NoProgress,
+            StopReason::PodsMissing => Self::PodsMissing,
         }
     }
 }
@@ -136,6 +142,7 @@ impl From<RecordedStop> for StopReason {
             RecordedStop::Suspended => Self::Suspended,
             RecordedStop::DeadlineExceeded => Self::DeadlineExceeded,
             RecordedStop::NoProgress => Self::NoProgress,
+            RecordedStop::PodsMissing => Self::PodsMissing,
         }
     }
 }

@@ -77,6 +77,14 @@ pub struct JobArgs {
     /// StorageClass of that volume; without it, the cluster's default.
     #[arg(long, env = "TEMPER_RUN_VOLUME_STORAGE_CLASS", value_name = "NAME", value_parser = value::subdomain)]
     pub run_volume_storage_class: Option<String>,
+    /// Namespace whose pods may read the trainers' metrics, besides the operator: that of Prometheus. May be given more than once, or as a
+    /// list with commas.
+    #[arg(long = "metrics-namespace", env = "TEMPER_METRICS_NAMESPACE", value_name = "NAME", value_delimiter = ',', value_parser = value::label)]
+    pub metrics_namespaces: Vec<String>,
+    /// Variable of every pod of every job, about the cluster they run in, such as HTTPS_PROXY=http://proxy:3128 or
+    /// HF_ENDPOINT=https://hub.example.com; a job's own go before it. No secrets. May be given more than once.
+    #[arg(long = "pod-env", env = "TEMPER_POD_ENV", value_name = "NAME=VALUE", value_parser = value::variable)]
+    pub pod_environment: Vec<(String, String)>,
     /// How often a running job's metrics are read.
     #[arg(long, env = "TEMPER_SCRAPE_INTERVAL", value_name = "DURATION", default_value = "15s", value_parser = value::duration)]
     pub scrape_interval: Duration,
@@ -188,6 +196,13 @@ impl OperatorArgs {
         }
         if self.jobs.scrape_interval < Duration::from_secs(1) {
             return Err(refuse(format!("--scrape-interval {:?}: must be at least 1s", self.jobs.scrape_interval)));
+        }
+        // Said here, because clap would show the value.
+        if let Some((name, _)) = self.jobs.pod_environment.iter().find(|(name, _)| value::names_a_secret(name)) {
+            return Err(refuse(format!(
+                "--pod-env {name}: its value looks like a secret, which everybody who may read pods would see; put it into a Secret and name \
+                 that in the jobs' secretRef"
+            )));
         }
         self.election.identity = self.election.identity.or_else(|| pod.name.clone());
         self.election.lease_namespace = self.election.lease_namespace.or_else(|| pod.namespace.clone());

@@ -34,7 +34,7 @@ fn the_defaults_are_those_of_the_help() {
 
 #[test]
 fn what_is_wrong_is_said_with_its_flag() {
-    let table: [(&[&str], &str); 9] = [
+    let table: [(&[&str], &str); 11] = [
         (&["--lease-duration", "1500ms"], "whole seconds"),
         (&["--lease-renew-deadline", "15s"], "less than --lease-duration"),
         (&["--lease-retry-period", "6s"], "at most half"),
@@ -43,6 +43,8 @@ fn what_is_wrong_is_said_with_its_flag() {
         (&["--run-volume-size", "big"], "such as 50Gi"),
         (&["--namespace", "Not A Name"], "lowercase"),
         (&["--concurrency", "0"], "--concurrency"),
+        (&["--metrics-namespace", "Monitoring"], "--metrics-namespace"),
+        (&["--pod-env", "MASTER_ADDR=x"], "MASTER_ADDR=x' for '--pod-env"),
         (&["--trainer-image-pull-policy", "Sometimes"], "IfNotPresent"),
     ];
     for (flags, said) in table {
@@ -51,6 +53,31 @@ fn what_is_wrong_is_said_with_its_flag() {
     }
     let none = OperatorArgs::try_parse_from(["temper-operator"]).expect_err("the image is required").to_string();
     assert!(none.contains("--trainer-image"), "{none}");
+}
+
+#[test]
+fn what_looks_like_a_secret_is_refused_and_not_shown() {
+    for name in ["HF_TOKEN", "AZURE_STORAGE_KEY", "proxy_password"] {
+        let variable = format!("{name}=canary");
+        let error = parse(&["--pod-env", &variable]).expect_err(name).to_string();
+        assert!(error.contains(&format!("--pod-env {name}")) && error.contains("secretRef") && !error.contains("canary"), "{error}");
+    }
+}
+
+#[test]
+fn what_may_be_given_more_than_once_adds_up() {
+    let args = parse(&[
+        "--metrics-namespace",
+        "monitoring",
+        "--metrics-namespace=prometheus,grafana",
+        "--pod-env",
+        "NO_PROXY=.svc,10.0.0.0/8",
+        "--pod-env=HF_ENDPOINT=https://hub.example.com",
+    ]);
+    let jobs = args.expect("they are right").jobs;
+    assert_eq!(jobs.metrics_namespaces, ["monitoring", "prometheus", "grafana"]);
+    let variables = [("NO_PROXY", ".svc,10.0.0.0/8"), ("HF_ENDPOINT", "https://hub.example.com")];
+    assert_eq!(jobs.pod_environment, variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
 }
 
 #[test]

@@ -65,6 +65,35 @@ pub(super) fn endpoint(text: &str) -> Result<String, String> {
     if is_whole { Ok(text.to_owned()) } else { Err("must be a URL such as http://otel-collector.monitoring:4318".to_owned()) }
 }
 
+/// Variables that pods get from Temper, those of PyTorch among them, and those that load code into programs. One that ends with `_` stands
+/// for all that begin so.
+const OWN_VARIABLES: [&str; 10] =
+    ["TEMPER_", "MASTER_", "LD_", "WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "NODE_RANK", "HOME", "TMPDIR"];
+/// Numbers of threads come from a job's processors: results are equal to the bit only for equal numbers.
+const THREADS: &str = "_NUM_THREADS";
+/// What is in the names of variables with secrets.
+const SECRET_VARIABLES: [&str; 5] = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
+
+/// A variable of jobs' pods, such as `HTTPS_PROXY=http://proxy:3128`.
+pub(super) fn variable(text: &str) -> Result<(String, String), String> {
+    let first = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
+    let inner = |byte: u8| first(byte) || byte.is_ascii_digit();
+    let is_name = |name: &str| name.bytes().next().is_some_and(first) && name.bytes().all(inner);
+    let Some((name, value)) = text.split_once('=').filter(|(name, _)| is_name(name)) else {
+        return Err("must be NAME=VALUE, such as HTTPS_PROXY=http://proxy:3128".to_owned());
+    };
+    if name.ends_with(THREADS) || OWN_VARIABLES.iter().any(|own| name == *own || (own.ends_with('_') && name.starts_with(own))) {
+        return Err(format!("{name} is set by Temper itself, or changes what pods run; leave it out"));
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Whether a variable of this name would hold a secret.
+pub(super) fn names_a_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    name.ends_with("_KEY") || SECRET_VARIABLES.iter().any(|secret| name.contains(secret))
+}
+
 fn is_label(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=63).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
@@ -72,7 +101,7 @@ fn is_label(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration, endpoint, identity, image, label, size, subdomain};
+    use super::{duration, endpoint, identity, image, label, names_a_secret, size, subdomain, variable};
     use std::time::Duration;
 
     #[test]
@@ -111,6 +140,24 @@ mod tests {
         for text in ["", "collector:4317", "grpc://collector:4317", "http://", "http://collector:4318?x=y", "http://a b"] {
             assert!(endpoint(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn variables() {
+        let pair = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
+        assert_eq!(variable("HTTPS_PROXY=http://proxy:3128"), pair("HTTPS_PROXY", "http://proxy:3128"));
+        assert_eq!(variable("no_proxy=a,b=c"), pair("no_proxy", "a,b=c"));
+        assert_eq!(variable("EMPTY="), pair("EMPTY", ""));
+        for text in ["", "NAME", "=x", "1A=x", "A B=x", "MASTER_ADDR=x", "LD_PRELOAD=x", "WORLD_SIZE=2", "HOME=/x", "MKL_NUM_THREADS=4"] {
+            assert!(variable(text).is_err(), "{text}");
+        }
+        assert!(variable("RANKING=x").is_ok() && variable("MASTER=x").is_ok(), "only their namesakes");
+    }
+
+    #[test]
+    fn names_of_secrets() {
+        assert!(["HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "DB_PASSWORD", "WANDB_API_KEY", "hf_token"].into_iter().all(names_a_secret));
+        assert!(!["HTTPS_PROXY", "HF_ENDPOINT", "KEY_SERVER", "SSL_CERT_FILE"].into_iter().any(names_a_secret));
     }
 
     #[test]

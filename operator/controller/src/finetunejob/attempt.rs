@@ -3,12 +3,16 @@
 use crate::watched::{BatchJob, Pod};
 use std::sync::Arc;
 use temper_contract::termination::StageReport;
-use temper_contract::{ExitCode, LastWord};
+use temper_contract::{ExitCode, LastWord, TerminationMessage};
 use temper_crds::Timestamp;
 use temper_planner::{Cause, End};
 
 /// A pod on a lost machine never ends in the API server's eyes. So long after its grace period is over (seconds) it counts as ended.
 pub const LOST_AFTER_SECONDS: i64 = 15;
+
+/// Of a log, so many lines and bytes tell what a process last did.
+const LAST_LINES: usize = 3;
+const LONGEST_LAST_LINES: usize = 400;
 
 /// One try, as the caches show it.
 #[derive(Clone, Debug)]
@@ -65,6 +69,12 @@ impl SeenAttempt {
     /// Whether the try has lost a pod with its machine, so that the others wait in vain and are to be ended.
     pub fn is_to_be_abandoned(&self, now: Timestamp) -> bool {
         !self.job.is_going() && !self.job.has_succeeded() && self.pods.iter().any(|pod| is_lost(pod, now))
+    }
+
+    /// Whether pods of the try have not started, and one that has gave up waiting for them.
+    pub fn lacks_pods(&self) -> bool {
+        let gave_up = |pod: &Arc<Pod>| pod.terminated().is_some_and(|end| end.exit_code == i32::from(ExitCode::Rendezvous.code()));
+        !self.job.is_going() && self.pods.iter().any(|pod| &*pod.phase == "Pending") && self.pods.iter().any(gave_up)
     }
 
     /// The last word of the pod that speaks for the try.
@@ -125,17 +135,30 @@ fn end_of(pod: &Pod, now: Timestamp) -> Option<End> {
     let disrupted = pod.condition("DisruptionTarget").is_some_and(|condition| &*condition.status == "True");
     let evicted = pod.reason.as_deref().is_some_and(|reason| matches!(reason, "Evicted" | "Preempting" | "NodeLost" | "Shutdown"));
     let terminated = pod.terminated();
-    let message = terminated.and_then(|end| end.message.as_deref()).and_then(LastWord::parse).and_then(|word| match word {
-        LastWord::Ended(message) => Some(message),
-        LastWord::Done(_) => None,
-    });
     let cause = match terminated {
         _ if disrupted || evicted => Cause::Interrupted,
         Some(end) if end.reason.as_deref() == Some("OOMKilled") => Cause::OutOfMemory,
         Some(end) => Cause::Exited(end.exit_code),
         None => Cause::Interrupted,
     };
+    let said = terminated.and_then(|end| end.message.as_deref());
+    let message = match said.map(|said| (said, LastWord::parse(said))) {
+        Some((_, Some(LastWord::Ended(message)))) => Some(message),
+        Some((said, None)) => last_lines(said, &End::of(cause)),
+        Some((_, Some(LastWord::Done(_)))) | None => None,
+    };
     Some(End { cause, message, pod: Some(pod.name().to_owned()) })
+}
+
+/// A process that dies without a last word of its own leaves the end of its log to the kubelet.
+fn last_lines(said: &str, end: &End) -> Option<TerminationMessage> {
+    let mut lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).rev().take(LAST_LINES).collect();
+    lines.reverse();
+    let mut told = lines.join(" | ");
+    let start = told.len().saturating_sub(LONGEST_LAST_LINES);
+    told.drain(..(start..=told.len()).find(|&at| told.is_char_boundary(at)).unwrap_or(0));
+    let reason = end.exit_code().and_then(ExitCode::from_code).unwrap_or(ExitCode::Unexpected);
+    (!told.is_empty()).then(|| TerminationMessage::new(reason, format!("{}; it last said: {told}", end.sentence()), ""))
 }
 
 /// How much an end explains, most first.

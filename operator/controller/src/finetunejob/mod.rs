@@ -163,7 +163,7 @@ fn changed(
 }
 
 /// What objects are made with that jobs do not say.
-fn settings(args: &OperatorArgs, operator_namespace: String) -> Settings {
+pub fn settings(args: &OperatorArgs, operator_namespace: String) -> Settings {
     let jobs = &args.jobs;
     Settings {
         trainer_image: jobs.trainer_image.clone(),
@@ -171,7 +171,8 @@ fn settings(args: &OperatorArgs, operator_namespace: String) -> Settings {
         run_volume_size: jobs.run_volume_size.to_string(),
         run_volume_storage_class: jobs.run_volume_storage_class.clone(),
         operator_namespace: Some(operator_namespace),
-        ..Settings::default()
+        metrics_namespaces: jobs.metrics_namespaces.clone(),
+        environment: jobs.pod_environment.iter().cloned().collect(),
     }
 }
 

@@ -39,9 +39,10 @@ pub struct Seen<'a> {
 pub fn observed(job: &FineTuneJob, seen: &Seen<'_>, now: Timestamp) -> Observed {
     let status = job.status.clone().unwrap_or_default();
     let mut remembered = ledger::remembered(&status);
-    let mut obstacle = None;
+    let (mut obstacle, mut pods_missing) = (None, false);
     let mut look = |seen_attempt: &SeenAttempt| {
         obstacle = obstacle::obstacle(seen_attempt, seen.refusal, now);
+        pods_missing = seen_attempt.lacks_pods();
     };
     bring_up_to_date(&mut remembered.prepare, Stage::Prepare, seen, now, prepared, &mut look);
     bring_training_up_to_date(&mut remembered, seen, now, &mut look);
@@ -65,6 +66,7 @@ pub fn observed(job: &FineTuneJob, seen: &Seen<'_>, now: Timestamp) -> Observed 
         progress: scraped.map(|scraped| scraped.progress.clone()),
         device_memory: seen.device_memory,
         obstacle,
+        pods_missing,
         freed: seen.freed,
         registration: seen.registration.clone(),
         prepare: remembered.prepare,

@@ -2,7 +2,7 @@
 
 use kube::runtime::events::EventType;
 use temper_crds::FineTuneJobStatus;
-use temper_crds::condition::{COMPLETE, Condition, ConditionStatus, FAILED, MODEL_REGISTERED, READY, STALLED};
+use temper_crds::condition::{COMPLETE, Condition, ConditionStatus, FAILED, MODEL_REGISTERED, READY, STALLED, reason};
 use temper_crds::finetunejob::attempts::AttemptEnd;
 
 /// One event.
@@ -57,7 +57,8 @@ pub fn chapters(before: &FineTuneJobStatus, after: &FineTuneJobStatus) -> Vec<Ch
         told.push(chapter(true, "RestartedInPlace", format!("the ranks were restarted in place; {} restarts so far", after.restarts)));
     }
     if let Some(ready) = changed(before, after, READY).or_else(|| find(after, READY).filter(|_| begins_again(before, after))) {
-        let bad = holds(after, FAILED) || holds(after, STALLED);
+        // Of all that may be in the way of a job this alone does not stall it: room may come by itself. A queue is in nobody's way.
+        let bad = holds(after, FAILED) || holds(after, STALLED) || ready.reason == reason::UNSCHEDULABLE;
         told.push(chapter(bad, &ready.reason, ready.message.clone()));
     }
     if holds(after, MODEL_REGISTERED)
@@ -174,5 +175,7 @@ mod tests {
         let mut after = status("VolumeUnavailable");
         after.conditions.push(condition(STALLED, true, "VolumeUnavailable"));
         assert!(chapters(&status("Preparing"), &after)[0].warning);
+        assert!(chapters(&status("Training"), &status("Unschedulable"))[0].warning, "room may come by itself, or not");
+        assert!(!chapters(&status("Preparing"), &status("Queued"))[0].warning, "it is what a queue is for");
     }
 }

@@ -8,6 +8,9 @@ use std::borrow::Cow;
 use temper_crds::condition::{COMPLETE, ConditionStatus, FAILED, READY};
 use temper_crds::{FineTuneJob, FineTuneJobStatus};
 
+/// Prefix of what Kueue reads: the training Job carries it on.
+const KUEUE: &str = "kueue.x-k8s.io/";
+
 /// A FineTuneJob.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "Whole")]
@@ -95,8 +98,11 @@ struct Output {
 impl From<Whole> for KnownJob {
     fn from(whole: Whole) -> Self {
         let Whole { mut metadata, spec, status } = whole;
-        // They are of use to other programs. Managed fields were never decoded.
-        metadata.annotations = None;
+        // The others are of use to other programs. Managed fields were never decoded.
+        if let Some(annotations) = &mut metadata.annotations {
+            annotations.retain(|name, _| name.starts_with(KUEUE));
+        }
+        metadata.annotations = metadata.annotations.filter(|kept| !kept.is_empty());
         // What cannot be read as ends counts as none; `whole` says then what is wrong.
         let ends: Ends = status.as_ref().and_then(|status| serde_json::from_str(status.get()).ok()).unwrap_or_default();
         let is_end = |condition: &&Condition| {
@@ -114,7 +120,7 @@ impl From<Whole> for KnownJob {
             observed_generation: ends.observed_generation,
             keeps_claim: end.type_ == FAILED || after.output.storage_uri.is_none(),
         };
-        metadata.labels = None;
+        (metadata.labels, metadata.annotations) = (None, None);
         Self { metadata, body: Body::Finished(finished) }
     }
 }
@@ -194,10 +200,13 @@ mod tests {
     use super::{Body, KnownJob};
     use serde_json::json;
 
+    const TOPOLOGY: &str = "kueue.x-k8s.io/podset-required-topology";
+
     fn known(status: serde_json::Value) -> KnownJob {
+        let annotations = json!({ TOPOLOGY: "rack", "kubectl.kubernetes.io/last-applied-configuration": "{}" });
         let job = json!({
             "apiVersion": "temper.dev/v1alpha1", "kind": "FineTuneJob",
-            "metadata": { "name": "tiny", "namespace": "ml", "uid": "u", "labels": { "a": "b" } },
+            "metadata": { "name": "tiny", "namespace": "ml", "uid": "u", "labels": { "a": "b" }, "annotations": annotations },
             "spec": {
                 "baseModel": { "storageUri": "pvc://models/tiny" },
                 "dataset": { "storageUri": "pvc://data/rows.jsonl", "format": "text" },
@@ -217,6 +226,8 @@ mod tests {
         let whole = job.whole().expect("a job of this version").expect("active");
         assert_eq!((whole.spec.hyperparameters.max_steps, whole.status.map(|status| status.restarts)), (Some(60), Some(2)));
         assert!(job.metadata.labels.is_some(), "Kueue's labels are read from it");
+        let annotations = whole.metadata.annotations.expect("and its annotations");
+        assert_eq!(annotations.keys().collect::<Vec<_>>(), [TOPOLOGY], "the others are nobody's here");
     }
 
     #[test]
@@ -229,6 +240,7 @@ mod tests {
     fn of_a_finished_job_only_what_comes_after_is_kept() {
         let complete = json!({ "type": "Complete", "status": "True", "reason": "Complete", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z" });
         let job = known(json!({ "observedGeneration": 3, "conditions": [complete] }));
+        assert_eq!((&job.metadata.labels, &job.metadata.annotations), (&None, &None));
         let Body::Finished(finished) = job.body else { panic!("finished") };
         assert!(finished.complete && !finished.keeps_claim);
         assert_eq!((finished.ttl_seconds, finished.observed_generation), (Some(60), Some(3)));

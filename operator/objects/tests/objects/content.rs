@@ -121,6 +121,33 @@ fn only_the_training_job_stands_in_a_queue() {
 }
 
 #[test]
+fn what_is_asked_of_the_network_between_pods_stands_where_kueue_reads_it() {
+    let asked = json!({
+        "kueue.x-k8s.io/podset-required-topology": "cloud.provider.com/topology-block",
+        "kueue.x-k8s.io/podset-slice-required-topology": "cloud.provider.com/topology-rack",
+        "kueue.x-k8s.io/podset-slice-size": "2",
+    });
+    let mut annotations = asked.clone();
+    for other in ["kueue.x-k8s.io/podset-group-name", "kueue.x-k8s.io/other", "example.com/note"] {
+        annotations[other] = json!("x");
+    }
+    let example = example::annotated(&annotations);
+    let training = find(trained(&example, 0, 2, 1, 0), "Job").to_value();
+    assert_eq!(training["spec"]["template"]["metadata"]["annotations"], asked);
+    assert_eq!(training["metadata"]["annotations"], json!({ "temper.dev/job-uid": example.owner.uid }));
+    let labels = training["metadata"]["labels"].as_object().expect("labels");
+    assert!(labels.keys().all(|name| !name.starts_with("kueue.x-k8s.io/")), "{labels:?}");
+    assert!(training["spec"]["suspend"].is_null(), "without a queue nobody is to be asked");
+    for kind in ["preferred", "unconstrained"] {
+        let name = format!("kueue.x-k8s.io/podset-{kind}-topology");
+        let training = find(trained(&example::annotated(&json!({ &name: "x" })), 0, 2, 1, 0), "Job").to_value();
+        assert_eq!(training["spec"]["template"]["metadata"]["annotations"], json!({ &name: "x" }));
+    }
+    let preparing = find(prepare(&example.job, &example.owner, &settings(), 0), "Job").to_value();
+    assert!(preparing["spec"]["template"]["metadata"]["annotations"].is_null(), "it goes anywhere");
+}
+
+#[test]
 fn only_training_pods_take_accelerators_and_go_where_the_spec_says() {
     let Example { job, owner } = example::large();
     for stage in [prepare(&job, &owner, &settings(), 0), publish(&job, &owner, &settings(), 0)] {

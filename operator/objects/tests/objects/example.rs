@@ -59,7 +59,7 @@ pub(crate) fn settings() -> Settings {
 
 /// The sample with every field, without those that this version refuses by name: 4 machines of 8 GPUs.
 pub(crate) fn large() -> Example {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/samples/finetunejob.yaml");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/samples/reference/finetunejob.yaml");
     let text = std::fs::read_to_string(path).expect("the sample is there");
     let manifests = parse_manifest(&text).unwrap_or_else(|error| panic!("{error}"));
     let Some(Resource::FineTuneJob(job)) = manifests.into_iter().next().map(|manifest| manifest.resource) else { panic!("no FineTuneJob") };
@@ -100,9 +100,24 @@ pub(crate) fn remote() -> Example {
     ])
 }
 
+/// The small job with annotations.
+pub(crate) fn annotated(annotations: &Value) -> Example {
+    let mut job = manifest();
+    job["metadata"]["annotations"] = annotations.clone();
+    Example::of(serde_json::from_value(job).expect("a job"))
+}
+
 /// The small job with fields of its spec replaced.
 pub(crate) fn with(fields: &[(&str, Value)]) -> Example {
-    let mut job = json!({
+    let mut job = manifest();
+    for (field, value) in fields {
+        job["spec"][field] = value.clone();
+    }
+    Example::of(serde_json::from_value(job).expect("a job"))
+}
+
+fn manifest() -> Value {
+    json!({
         "apiVersion": "temper.dev/v1alpha1", "kind": "FineTuneJob", "metadata": { "name": "tiny" },
         "spec": {
             "baseModel": { "storageUri": "pvc://models/tiny.gguf" },
@@ -111,11 +126,7 @@ pub(crate) fn with(fields: &[(&str, Value)]) -> Example {
             "hyperparameters": { "maxSteps": 60 },
             "output": { "storageUri": "pvc://models/tuned" },
         },
-    });
-    for (field, value) in fields {
-        job["spec"][field] = value.clone();
-    }
-    Example::of(serde_json::from_value(job).expect("a job"))
+    })
 }
 
 /// One of each sort.

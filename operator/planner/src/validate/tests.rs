@@ -250,7 +250,7 @@ fn the_quickstart_runs_and_the_full_sample_names_what_is_missing() {
         let job = validate(&quickstart, target).expect("valid");
         assert_eq!((job.parallelism.world_size(), job.parallelism.threads_per_proc), (2, 1));
     }
-    let full = job(include_str!("../../../../deploy/samples/finetunejob.yaml"));
+    let full = job(include_str!("../../../../deploy/samples/reference/finetunejob.yaml"));
     let problems = validate(&full, CLUSTER).expect_err("not all of it is supported");
     assert!(problems.iter().all(|problem| problem.reason == Problem::NOT_SUPPORTED), "{problems:#?}");
     assert_eq!(problems.len(), 6, "{problems:#?}");

@@ -77,8 +77,15 @@ fn device(trainer: &Trainer, findings: &mut Findings) -> Device {
 
 /// Where the pods are to run, and as what.
 pub(super) fn placement(job: &FineTuneJob) -> Placement {
+    // Kueue reads what is asked of the network between pods from annotations, and the rest from labels.
+    const PODSET: &str = "kueue.x-k8s.io/podset-";
+    let is_topology = |name: &str| {
+        let asked = name.strip_prefix(PODSET).unwrap_or_default();
+        matches!(asked, "required-topology" | "preferred-topology" | "unconstrained-topology") || asked.starts_with("slice-")
+    };
     let trainer = &job.spec.trainer;
-    let labels = job.metadata.labels.iter().flatten();
+    let labels = job.metadata.labels.iter().flatten().filter(|(name, _)| name.starts_with(KUEUE) && !name.starts_with(PODSET));
+    let annotations = job.metadata.annotations.iter().flatten().filter(|(name, _)| is_topology(name));
     Placement {
         image: trainer.image.clone(),
         image_pull_policy: trainer.image_pull_policy,
@@ -89,7 +96,8 @@ pub(super) fn placement(job: &FineTuneJob) -> Placement {
         priority_class_name: trainer.priority_class_name.clone(),
         runtime_class_name: trainer.runtime_class_name.clone(),
         service_account_name: trainer.service_account_name.clone(),
-        queue_labels: labels.filter(|(name, _)| name.starts_with(KUEUE)).map(|(name, value)| (name.clone(), value.clone())).collect(),
+        queue_labels: labels.map(|(name, value)| (name.clone(), value.clone())).collect(),
+        topology: annotations.map(|(name, value)| (name.clone(), value.clone())).collect(),
     }
 }
 

@@ -91,14 +91,14 @@ async fn kubectl_installs_what_is_under_deploy_and_finds_nothing_to_change_the_s
 #[tokio::test]
 async fn kubectl_applies_the_samples_where_pods_must_be_restricted() {
     let namespace = Namespace::create("samples").await;
-    let folder = "deploy/samples/cluster";
-    let said =
-        kubectl(&admin(), &["apply", "-n", namespace.name(), "--validate=strict", "-f", folder, "-f", "deploy/samples/modelversion.yaml"]);
+    let namespaced = ["apply", "-n", namespace.name(), "--validate=strict"];
+    let small = ["-f", "deploy/samples/cluster", "-f", "deploy/samples/finetunejob.yaml", "-f", "deploy/samples/modelversion.yaml"];
+    let said = kubectl(&admin(), &[namespaced.as_slice(), small.as_slice()].concat());
     for made in ["persistentvolumeclaim/runs created", "pod/loader created", "finetunejob.temper.dev/listings created"] {
         assert!(said.contains(made), "no `{made}` in {said}");
     }
-    let full = ["apply", "-n", namespace.name(), "--validate=strict", "-f", "deploy/samples/finetunejob.yaml"];
-    assert!(kubectl(&admin(), &full).contains("finetunejob.temper.dev/listings-lora created"));
+    let full = ["-f", "deploy/samples/reference/finetunejob.yaml"];
+    assert!(kubectl(&admin(), &[namespaced.as_slice(), full.as_slice()].concat()).contains("finetunejob.temper.dev/listings-lora created"));
 }
 
 /// The API server knows what aggregation means; the test is that `edit` and `view` of Kubernetes end up with Temper's verbs.

@@ -43,7 +43,11 @@ pub(crate) fn all() -> Vec<Mode> {
                 "commonLabels": { "cost-center": "ml" },
                 "imagePullSecrets": [{ "name": "registry" }],
                 "image": { "digest": digest },
-                "trainer": { "image": { "repository": "registry.example.com:5000/temper/trainer", "digest": digest, "pullPolicy": "Always" } },
+                "trainer": {
+                    "image": { "repository": "registry.example.com:5000/temper/trainer", "digest": digest, "pullPolicy": "Always" },
+                    "metricsFrom": ["monitoring", "observability"],
+                    "env": { "HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": ".svc,.cluster.local" },
+                },
                 "serviceAccount": { "name": "operator", "annotations": { "example.com/role": "temper" } },
                 "runVolume": { "size": "1Ti", "storageClassName": "fast.nfs" },
                 "otlp": { "endpoint": "http://otel-collector.monitoring:4318" },
@@ -68,6 +72,7 @@ pub(crate) fn all() -> Vec<Mode> {
             name: "everything off",
             values: json!({
                 "replicaCount": 1,
+                "trainer": { "metricsFrom": [] },
                 "crds": { "enabled": false },
                 "serviceAccount": { "create": false, "name": "mine" },
                 "rbac": { "create": false },

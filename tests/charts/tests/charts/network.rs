@@ -1,12 +1,15 @@
 //! Who reaches the operator and whom it reaches: the chart's policy and a job's, evaluated over every pair of pods.
 
+use crate::arguments::parsed;
 use crate::modes::render;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use temper_chart_tests::{Manifest, repository};
 use temper_crds::{FineTuneJob, Resource, parse_manifest};
-use temper_objects::{Object, Owner, Settings};
+use temper_objects::{Object, Owner};
+use temper_operator::args::OperatorArgs;
+use temper_operator::finetunejob::settings;
 use temper_planner::{Capabilities, validate};
 use temper_policy::network::{End, Labels, Network, Pod, Port};
 
@@ -44,7 +47,7 @@ impl Cluster {
         ends.insert("kube-system's other", pod("kube-system", "other", labels(&[("k8s-app", "other")]), None));
         ends.insert("stranger", pod("ml", "stranger", labels(&[("app", "web")]), None));
         ends.insert("far stranger", pod("other", "stranger", labels(&[("app", "web")]), None));
-        for object in job() {
+        for object in job(&parsed(deployment(&manifests))) {
             match object {
                 Object::NetworkPolicy(policy) => network = network.policy(*policy),
                 Object::Job(made) => {
@@ -66,18 +69,17 @@ fn deployment(manifests: &[Manifest]) -> &Manifest {
     manifests.iter().find(|manifest| manifest.kind() == "Deployment").expect("the operator")
 }
 
-/// What the operator makes for the sample's training.
-fn job() -> Vec<Object> {
-    let manifests = parse_manifest(&repository::read("deploy/samples/cluster/finetunejob.yaml").expect("a sample")).expect("a manifest");
+/// What an operator with these arguments makes for the sample's training.
+fn job(args: &OperatorArgs) -> Vec<Object> {
+    let manifests = parse_manifest(&repository::read("deploy/samples/finetunejob.yaml").expect("a sample")).expect("a manifest");
     let Some(Resource::FineTuneJob(job)) = manifests.into_iter().next().map(|manifest| manifest.resource) else { panic!("a FineTuneJob") };
     let mut job: FineTuneJob = *job;
     job.metadata.namespace = Some("ml".to_owned());
     job.metadata.uid = Some("0b5e7ac4-5a0d-4f7e-9a34-6f2a7c1d9e55".to_owned());
     let owner = Owner::of(&job).expect("the API server has filled in the metadata");
     let validated = validate(&job, Capabilities::CLUSTER).unwrap_or_else(|problems| panic!("{problems:#?}"));
-    let settings =
-        Settings { operator_namespace: Some("temper-system".to_owned()), run_volume_size: "1Gi".to_owned(), ..Settings::default() };
-    temper_objects::trainers(&validated, &owner, &settings, 0, 1, 2, 3)
+    let namespace = args.cluster.operator_namespace.clone().expect("the chart says where the operator is");
+    temper_objects::trainers(&validated, &owner, &settings(args, namespace), 0, 1, 2, 3)
 }
 
 /// Said once more in other words: who may reach whom.
@@ -87,7 +89,7 @@ fn should(from: &str, to: &str, port: Port) -> bool {
     let dns = port == Port::udp(53) || port == Port::tcp(53);
     let leave_to_come = match to {
         "operator" => from == "prometheus" && metrics,
-        "trainer" => from == "operator" && ranks,
+        "trainer" => (from == "operator" || from == "prometheus") && ranks,
         _ => true,
     };
     let leave_to_go = match from {
@@ -133,6 +135,15 @@ fn every_pair_is_as_it_should_be() {
             }
         }
     }
+}
+
+#[test]
+fn who_may_read_the_trainers_metrics_is_a_value() {
+    let metrics = Port::tcp(METRICS);
+    let elsewhere = Cluster::new(&json!({ "trainer": { "metricsFrom": ["other"] } }));
+    assert_eq!(["prometheus", "far stranger"].map(|from| elsewhere.reaches(from, "trainer", metrics)), [false, true]);
+    assert!(!elsewhere.reaches("far stranger", "trainer", Port::tcp(29500)), "metrics and nothing else");
+    assert!(!Cluster::new(&json!({ "trainer": { "metricsFrom": [] } })).reaches("prometheus", "trainer", metrics));
 }
 
 #[test]

@@ -177,7 +177,7 @@ fn the_notes_say_what_to_do_next_where_the_chart_was_installed() {
     let commands = [
         "kubectl -n ml rollout status deployment/tuning-temper-operator",
         "helm test tuning -n ml",
-        "kubectl -n team-a apply -f deploy/samples/cluster/finetunejob.yaml",
+        "kubectl -n team-a apply -f deploy/samples/finetunejob.yaml",
         "kubectl apply --server-side -f crds/generated",
     ];
     for command in commands {

@@ -1,16 +1,22 @@
 //! Values that make no sense are refused before anything is installed, with a message that says where and what.
 
 use crate::modes::helm;
+use clap::Parser;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use temper_chart_tests::repository;
+use temper_operator::args::{OperatorArgs, PodEnvironment};
 
 #[test]
 fn nonsense_is_refused_by_its_place() {
-    let table: [(Value, &[&str]); 26] = [
+    let table: [(Value, &[&str]); 30] = [
         (json!({ "replicas": 2 }), &["replicas", "not allowed"]),
         (json!({ "image": { "tags": "x" } }), &["/image", "tags", "not allowed"]),
         (json!({ "trainer": { "repository": "x" } }), &["/trainer", "repository", "not allowed"]),
+        (json!({ "trainer": { "metricsFrom": "monitoring" } }), &["/trainer/metricsFrom", "got string, want array"]),
+        (json!({ "trainer": { "metricsFrom": ["Monitoring"] } }), &["/trainer/metricsFrom/0", "pattern"]),
+        (json!({ "trainer": { "env": [{ "name": "A", "value": "b" }] } }), &["/trainer/env", "got array, want object"]),
+        (json!({ "trainer": { "env": { "NO_PROXY": 5 } } }), &["/trainer/env/NO_PROXY", "got number, want string"]),
         (json!({ "replicaCount": "two" }), &["/replicaCount", "got string, want integer"]),
         (json!({ "replicaCount": 1.5 }), &["/replicaCount", "want integer"]),
         (json!({ "replicaCount": -1 }), &["/replicaCount", "minimum"]),
@@ -40,6 +46,38 @@ fn nonsense_is_refused_by_its_place() {
         let error = helm.template(&values).map(|_| ()).expect_err(&format!("{values} is refused")).to_string();
         for word in words {
             assert!(error.contains(word), "{values}: no `{word}` in:\n{error}");
+        }
+    }
+}
+
+/// The schema repeats the operator's rule, so that a name that it refuses is refused before its pods fail to start.
+#[test]
+fn the_chart_takes_the_variables_that_the_operator_takes() {
+    let table = [
+        ("HTTPS_PROXY", true),
+        ("no_proxy", true),
+        ("RANKING", true),
+        ("KEY_SERVER", true),
+        ("A B", false),
+        ("1A", false),
+        ("MASTER_ADDR", false),
+        ("LD_PRELOAD", false),
+        ("RANK", false),
+        ("HOME", false),
+        ("MKL_NUM_THREADS", false),
+        ("HF_TOKEN", false),
+        ("proxy_password", false),
+        ("WANDB_API_KEY", false),
+        ("storage_key", false),
+    ];
+    for (name, is_taken) in table {
+        let flags = ["temper-operator".to_owned(), "--trainer-image=x".to_owned(), format!("--pod-env={name}=x")];
+        let parsed = OperatorArgs::try_parse_from(flags).and_then(|args| args.checked(&PodEnvironment::default()));
+        assert_eq!(parsed.is_ok(), is_taken, "the operator: {name}");
+        let rendered = helm().template(&json!({ "trainer": { "env": { name: "x" } } }));
+        assert_eq!(rendered.is_ok(), is_taken, "the chart: {name}");
+        if let Err(error) = rendered {
+            assert!(error.to_string().contains("/trainer/env"), "{error}");
         }
     }
 }

@@ -68,7 +68,7 @@ async fn prometheus_loads_the_rules_and_scrapes_an_operator_with_the_charts_righ
     let mut operator = OperatorOptions::new(&namespace, &account).start();
     operator.ready().await;
     // A job that waits: counting begins with the first.
-    let sample = repository::read("deploy/samples/cluster/finetunejob.yaml").expect("the sample");
+    let sample = repository::read("deploy/samples/finetunejob.yaml").expect("the sample");
     let mut job: Value = serde_saphyr::from_str(&sample).expect("YAML");
     job["spec"]["suspend"] = json!(true);
     namespace.create_object::<FineTuneJob>(job).await;

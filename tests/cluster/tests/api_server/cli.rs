@@ -70,7 +70,7 @@ fn temper(namespace: &Namespace, arguments: &[&str]) -> Ran {
 }
 
 fn manifest() -> Value {
-    serde_saphyr::from_str(include_str!("../../../../deploy/samples/cluster/finetunejob.yaml")).unwrap()
+    serde_saphyr::from_str(include_str!("../../../../deploy/samples/finetunejob.yaml")).unwrap()
 }
 
 /// The same with fields changed, in a file.

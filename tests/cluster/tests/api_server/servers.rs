@@ -37,7 +37,7 @@ async fn the_servers_are_of_the_pinned_version_and_serve_our_resources() {
 #[tokio::test]
 async fn kubectl_shows_what_a_job_is_doing() {
     let namespace = Namespace::create("kubectl").await;
-    let sample = include_str!("../../../../deploy/samples/finetunejob.yaml");
+    let sample = include_str!("../../../../deploy/samples/reference/finetunejob.yaml");
     let (created, text) = as_admin(&["-n", namespace.name(), "create", "-f", "-"], sample);
     assert!(created, "{text}");
     let status = json!({ "status": {
@@ -59,7 +59,7 @@ async fn kubectl_shows_what_a_job_is_doing() {
 #[tokio::test]
 async fn kubectl_refuses_a_field_that_does_not_exist() {
     let namespace = Namespace::create("typo").await;
-    let sample = include_str!("../../../../deploy/samples/finetunejob.yaml").replace("warmupSteps", "warmUpSteps");
+    let sample = include_str!("../../../../deploy/samples/reference/finetunejob.yaml").replace("warmupSteps", "warmUpSteps");
     let (created, text) = as_admin(&["-n", namespace.name(), "create", "-f", "-"], &sample);
     assert!(!created && text.contains("unknown field \"spec.hyperparameters.warmUpSteps\""), "{text}");
 }

@@ -8,8 +8,9 @@ use temper_cluster_tests::nodes::NodeProcess;
 use temper_cluster_tests::{Nodes, wait};
 use temper_contract::env;
 use temper_crds::finetunejob::attempts::{AttemptEnd, StageName, StopCause};
-use temper_crds::{FineTuneJob, FineTuneJobStatus};
+use temper_crds::{Decimal, FineTuneJob, FineTuneJobStatus};
 
+use crate::command_line;
 use crate::job::{NAME, PATIENCE, Place, SAVE_STEPS, STEPS};
 use crate::release;
 
@@ -26,6 +27,7 @@ async fn a_job_whose_rank_is_killed_whose_pod_is_deleted_and_which_is_held_makes
     let pods = place.running(0).await;
     assert_ne!(node_of(&pods[0]), node_of(&pods[1]));
     place.checkpoint(0, SAVE_STEPS).await;
+    command_line::logs_of_both_nodes(&nodes, &place);
     a_killed_rank_is_replaced_in_place(&nodes, &place, &pods).await;
 
     // The operator is gone when the pod goes, and finds out about it afterwards.
@@ -36,12 +38,14 @@ async fn a_job_whose_rank_is_killed_whose_pod_is_deleted_and_which_is_held_makes
     assert!(saved >= 2 * SAVE_STEPS, "attempt 1 goes on from step {saved}, which is not what attempt 0 left");
 
     place.checkpoint(1, saved + 1).await;
-    let saved = it_is_held_without_pods(&place).await;
+    let saved = it_is_held_without_pods(&nodes, &place).await;
     place.suspend(false).await;
     assert_eq!(place.resumed_from(2).await, saved, "a job that was held goes on where it was");
+    command_line::follow_to_the_end(&nodes, &place);
 
     let job = place.state("Complete").await;
     let status = status(&job);
+    assert!(was_measured(&status), "{:?}", status.trainer_status);
     assert_eq!(status.restarts, 1, "only the killed rank is a failure");
     let attempts: Vec<_> = status.attempts.iter().filter(|attempt| attempt.stage == StageName::Train).collect();
     let told: Vec<_> = attempts.iter().map(|attempt| (attempt.in_place_restarts, attempt.stop)).collect();
@@ -49,6 +53,16 @@ async fn a_job_whose_rank_is_killed_whose_pod_is_deleted_and_which_is_held_makes
     assert_eq!(attempts.last().and_then(|attempt| attempt.end), Some(AttemptEnd::Succeeded));
     assert_eq!(status.result.as_ref().map(|result| result.step), Some(STEPS));
     place.model().await.is_that_of_a_local_run();
+}
+
+/// What the trainers measured is in the job's status.
+fn was_measured(status: &FineTuneJobStatus) -> bool {
+    let positive = |number: &Option<Decimal>| number.as_ref().and_then(Decimal::value).is_some_and(|value| value > 0.0);
+    status.trainer_status.as_ref().is_some_and(|trainer| {
+        let metrics = &trainer.metrics;
+        let measured = [&metrics.training_loss, &metrics.learning_rate, &metrics.gradient_norm, &metrics.tokens_per_second];
+        trainer.step > 0 && trainer.total_steps == STEPS && measured.into_iter().all(positive)
+    })
 }
 
 /// Kills a rank in the second pod: all ranks meet again in the pods that they are in.
@@ -79,8 +93,8 @@ fn crash(nodes: &Nodes) {
 }
 
 /// Holds the job and waits until it has no pods. The step that it will go on from.
-async fn it_is_held_without_pods(place: &Place) -> u64 {
-    place.suspend(true).await;
+async fn it_is_held_without_pods(nodes: &Nodes, place: &Place) -> u64 {
+    command_line::suspend(nodes, place);
     let job = place.state("Suspended").await;
     let pods = place.trainers(None).await;
     assert!(pods.iter().all(has_ended), "a job that is held holds nothing: {pods:?}");

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 mod cluster;
+mod command_line;
 mod job;
 mod life;
 mod lost_node;

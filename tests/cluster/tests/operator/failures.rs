@@ -9,7 +9,7 @@ use temper_cluster_tests::last_words::{prepared, published};
 use temper_cluster_tests::metrics_page::MetricsPage;
 use temper_cluster_tests::wait;
 use temper_contract::{ExitCode, TerminationMessage};
-use temper_crds::finetunejob::attempts::AttemptEnd;
+use temper_crds::finetunejob::attempts::{AttemptEnd, StageName, StopCause};
 
 fn word(reason: ExitCode, message: &str) -> String {
     TerminationMessage { rank: Some(3), ..TerminationMessage::new(reason, message, "look into it") }.to_json()
@@ -172,4 +172,38 @@ async fn an_attempt_without_progress_is_stopped_and_counts() {
     let status = job.status.expect("it has one");
     assert_eq!(status.restarts, 1);
     assert_eq!(status.last_failure.map(|failure| failure.reason).as_deref(), Some("NoProgress"));
+}
+
+#[tokio::test]
+async fn pods_that_find_no_machine_in_time_free_the_others_and_use_no_restart_up() {
+    let page = MetricsPage::default();
+    let script = |pod: &k8s_openapi::api::core::v1::Pod| match (stage(pod), attempt(pod), index(pod)) {
+        ("prepare", ..) => Play::succeeds(prepared()),
+        ("train", "0", 1) => Play::unschedulable("0/2 nodes are available: 2 Insufficient nvidia.com/gpu."),
+        _ => Play::runs(),
+    };
+    let world = World::with("roomless", page, script, 2).await;
+    world.create("tiny", json!({ "failurePolicy": { "maxRestarts": 0 } })).await;
+    let first = world.running("tiny", 0, 1).await;
+    let job = world.state("tiny", "Unschedulable").await;
+    assert!(!holds(&job, "Stalled"), "an autoscaler may be at it");
+    world.kubelet.end(&first[0], End::exit(14, word(ExitCode::Rendezvous, "1 of 2 nodes came"))).await;
+    world.running("tiny", 1, 2).await;
+    let job = world.state("tiny", "Training").await;
+    let status = job.status.as_ref().expect("it has one");
+    assert_eq!((status.restarts, status.attempt), (0, Some(1)));
+    let ended = status.attempts.iter().find(|entry| entry.stage == StageName::Train && entry.number == 0).expect("listed");
+    assert_eq!(ended.stop, Some(StopCause::PodsMissing));
+}
+
+#[tokio::test]
+async fn a_job_that_cannot_fit_is_refused_before_it_holds_anything() {
+    let world = World::new("memory").await;
+    let trainer = json!({ "numProcPerNode": 2, "resourcesPerNode": { "limits": { "cpu": "2", "memory": "1Gi" } } });
+    world.create("tiny", json!({ "trainer": trainer })).await;
+    let job = wait::until(&world.jobs(), "tiny", "failed", |job| holds(job, "Failed")).await;
+    let failed = condition(&job, "Failed").expect("there");
+    assert_eq!(failed.reason, "InsufficientMemory");
+    assert!(failed.message.contains("2.0 GiB") && failed.message.contains("allows a pod 1.0 GiB"), "{}", failed.message);
+    assert_eq!(world.batch_jobs().get_opt("tiny-a0").await.expect("readable"), None);
 }

@@ -2,9 +2,10 @@
 
 use crate::world::{World, condition, holds, rules, stage};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, ResourceQuota, Service};
+use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::rbac::v1::Role;
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PropagationPolicy};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PropagationPolicy};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,9 +42,10 @@ async fn missing_claims_images_and_rooms_are_told_and_heal() {
         let ready = condition(&job, "Ready").expect("there");
         assert_eq!(holds(&job, "Stalled"), needs_a_person, "{purpose}");
         assert!(ready.message.contains("pod tiny-prepare-0"), "{}", ready.message);
+        assert_eq!(event_type(&world, &job, reason).await, "Warning", "{purpose}");
         healed.store(true, Ordering::Relaxed);
         // The played kubelet decides once a pod: the pod that is made in its place finds the cause gone.
-        let pods = world.pods().list(&kube::api::ListParams::default().labels("temper.dev/stage=prepare")).await.expect("listable");
+        let pods = world.pods().list(&ListParams::default().labels("temper.dev/stage=prepare")).await.expect("listable");
         for pod in pods.items {
             let name = pod.metadata.name.expect("it has one");
             world.pods().delete(&name, &DeleteParams::default().grace_period(0)).await.expect("deleted");
@@ -51,6 +53,18 @@ async fn missing_claims_images_and_rooms_are_told_and_heal() {
         let job = world.state("tiny", "Training").await;
         assert!(!holds(&job, "Stalled"), "{purpose}");
     }
+}
+
+/// Waits for the event about a job that gives this reason; of which type it is.
+async fn event_type(world: &World, job: &FineTuneJob, reason: &str) -> String {
+    let events: Api<Event> = world.namespace.api();
+    let about = ListParams::default().fields(&format!("regarding.uid={}", job.uid().expect("it has one")));
+    wait::eventually(wait::PATIENCE, &format!("an event says {reason}"), async || {
+        let told = events.list(&about).await.map_err(|error| error.to_string())?.items;
+        let found = told.iter().find(|event| event.reason.as_deref() == Some(reason)).and_then(|event| event.type_.clone());
+        found.ok_or_else(|| format!("there are {:?}", told.iter().map(|event| &event.reason).collect::<Vec<_>>()))
+    })
+    .await
 }
 
 #[tokio::test]

@@ -226,7 +226,7 @@ fn to_hugging_face(config: &ModelConfig) -> Value {
     set("num_key_value_heads", json!(config.num_key_value_heads));
     set("pad_token_id", json!(config.pad_token_id));
     set("rms_norm_eps", json!(config.rms_norm_eps));
-    // Factors that config.json has no words for stay out of it; who saves such a model must refuse (see `RopeScaling`).
+    // Factors that config.json has no words for stay out of it; `ModelConfig::check_saves_whole` refuses to save such a model.
     if let Some(rope) = config.rope_scaling.to_rope_parameters(config.rope_theta) {
         // Both spellings: transformers before 5 reads only the older one.
         set("rope_parameters", rope.clone());

@@ -85,6 +85,15 @@ fn an_index_cannot_lead_out_of_the_folder() {
 }
 
 #[test]
+fn a_shard_that_the_system_refuses_is_no_fault_of_the_index() {
+    let model = folder();
+    write_shards(model.path(), "link.safetensors");
+    std::os::unix::fs::symlink("nowhere.safetensors", model.path().join("link.safetensors")).expect("linked");
+    let error = ModelSource::open(model.path()).map(|_| ()).expect_err("refused");
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+}
+
+#[test]
 fn a_snapshot_of_hugging_faces_cache_may_link_to_its_blobs() {
     let cache = folder();
     let (blobs, snapshot) = (cache.path().join("blobs"), cache.path().join("snapshots/0123"));

@@ -1,4 +1,5 @@
 use crate::model_files::{Gguf, TENSORS, values};
+use std::path::Path;
 use temper_artifact::{Dtype, Error, Family, ModelSource, RopeScaling, TokenizerSource};
 
 fn open(gguf: &Gguf) -> Result<ModelSource, Error> {
@@ -68,6 +69,12 @@ fn rotary_factors_become_llama_3_scaling_or_stay_factors() {
     let odd = with(&[1.0, 3.0]).expect("opens");
     assert_eq!(odd.rope_scaling, RopeScaling::FrequencyFactors(vec![1.0, 3.0]));
     assert_eq!(odd.rope_scaling.frequency_divisors(odd.rope_theta, 4), [1.0, 3.0]);
+    let path = Path::new("odd.gguf");
+    assert!(with(&[1.0, 1.0]).expect("opens").check_saves_whole(path).is_ok());
+    let refused = odd.check_saves_whole(path).expect_err("config.json cannot say them").to_string();
+    for part in ["odd.gguf", "rope_freqs.weight is [1.0, 3.0]", "config.json", "mergeAdapter: false"] {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
     assert!(with(&[1.0, f32::NAN]).is_err());
 
     // With theta 5e5 and a head of 128 they span all three bands.

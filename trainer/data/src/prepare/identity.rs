@@ -8,7 +8,7 @@ use temper_contract::Event;
 use temper_contract::config::{Dataset, Validation};
 
 /// Changes whenever the code makes other tokens or another layout of the same input.
-const CODE: &str = "temper-data 1";
+const CODE: &str = "temper-data 2";
 
 /// SHA-256 over the code's version, the settings, the tokenizer, the templates, and the names and contents of the data files. Where the
 /// files lie and when they were written does not matter.

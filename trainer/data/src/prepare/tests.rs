@@ -245,6 +245,19 @@ fn packing_fills_rows() {
 }
 
 #[test]
+fn tools_count_as_memory_like_text() {
+    let tools = json!([{"name": "x".repeat(1 << 20)}]);
+    let with_tools = |number: usize| {
+        let messages = json!([{"role": "user", "content": "q"}, {"role": "assistant", "content": format!("a{number}")}]);
+        json!({"messages": messages, "tools": tools}).to_string()
+    };
+    let mut job = Job::new(&(0..6).map(with_tools).collect::<Vec<_>>());
+    assert_eq!(job.prepare().expect("good rows").counts.accepted, 6);
+    let is_block = |event: &&Event| matches!(event, Event::Preparing { stage, .. } if stage == "tokenising");
+    assert_eq!(job.events.iter().filter(is_block).count(), 2, "rows of 6 MiB are more than one block");
+}
+
+#[test]
 fn too_many_rejected_rows_fail_with_a_table() {
     let mut lines = rows(3);
     lines.extend(["{".to_owned(), "[".to_owned(), "1".to_owned(), "{".to_owned()]);

@@ -6,6 +6,11 @@ use serde_json::{Map, Value};
 /// Roles that a message may have. `developer` and `ipython` are what some models call the system and the tool.
 const ROLES: [&str; 6] = ["system", "developer", "user", "assistant", "tool", "ipython"];
 
+/// A conversation of more messages is left out. Where the template does not mark what the assistant says, each of its turns takes renderings
+/// of the whole conversation, so that the time for a row grows with the square of its messages. Conversations of people have dozens of them,
+/// long runs of agents with tools some hundreds.
+pub const MAX_MESSAGES: usize = 1024;
+
 /// Checks the messages of a row. Content given as a list of text parts becomes one string, as text-only templates expect; everything else
 /// (tool calls, names, reasoning) stays as it is, for the template to use.
 pub(super) fn messages(value: Value) -> Result<Vec<Value>, Rejected> {
@@ -14,6 +19,10 @@ pub(super) fn messages(value: Value) -> Result<Vec<Value>, Rejected> {
     };
     if messages.is_empty() {
         return Err(Rejected::new(Reason::EmptyMessages, "messages is an empty list"));
+    }
+    if messages.len() > MAX_MESSAGES {
+        let detail = format!("messages is a list of {}; the limit is {MAX_MESSAGES}: divide the conversation", messages.len());
+        return Err(Rejected::new(Reason::TooManyMessages, detail));
     }
     let messages: Vec<Value> = messages.into_iter().enumerate().map(|(index, value)| message(index, value)).collect::<Result<_, _>>()?;
     if messages.iter().any(|message| message["role"] == "assistant") {

@@ -8,6 +8,7 @@ mod reader;
 mod shards;
 
 pub use line::MAX_LINE_BYTES;
+pub use message::MAX_MESSAGES;
 pub use parse::Row;
 pub use reader::{Place, RowReader};
 pub use shards::{Shard, Shards};

@@ -88,12 +88,15 @@ fn describe(error: &serde_json::Error) -> String {
 mod tests {
     use super::Row;
     use crate::rejections::Reason;
+    use crate::rows::MAX_MESSAGES;
     use proptest::prelude::*;
     use temper_contract::config::DatasetFormat::{self, Alpaca, Messages, PromptCompletion, Text};
 
     #[test]
     fn every_broken_row_has_its_reason() {
         let nested = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+        let turns = r#"{"role": "assistant", "content": ""}, "#.repeat(MAX_MESSAGES);
+        let endless = format!(r#"{{"messages": [{turns}{{"role": "user", "content": ""}}]}}"#);
         let table: &[(DatasetFormat, &[u8], Reason, &str)] = &[
             (Text, b"{\"text\": \"\xff\"}", Reason::InvalidUtf8, "byte 11 of the line"),
             (Text, b"{\"text\": \"a\"", Reason::InvalidJson, "EOF while parsing an object at column 12"),
@@ -112,6 +115,7 @@ mod tests {
             (Messages, b"{}", Reason::MissingField, "messages is missing"),
             (Messages, b"{\"messages\": \"hi\"}", Reason::WrongType, "messages is a string of 2 characters"),
             (Messages, b"{\"messages\": []}", Reason::EmptyMessages, ""),
+            (Messages, endless.as_bytes(), Reason::TooManyMessages, "a list of 1025; the limit is 1024"),
             (Messages, b"{\"messages\": [3]}", Reason::WrongType, "messages[0] is a number"),
             (Messages, b"{\"messages\": [{\"content\": \"a\"}]}", Reason::MissingField, "messages[0].role is missing"),
             (Messages, b"{\"messages\": [{\"role\": \"asistant\", \"content\": \"a\"}]}", Reason::WrongType, "messages[0].role"),
@@ -143,6 +147,12 @@ mod tests {
             assert_eq!(rejected.reason, *reason, "{}", String::from_utf8_lossy(&line[..line.len().min(90)]));
             assert!(rejected.detail.contains(detail), "{} does not contain {detail}", rejected.detail);
         }
+    }
+
+    #[test]
+    fn as_many_messages_as_the_limit_are_sound() {
+        let turns = [r#"{"role": "assistant", "content": ""}"#; MAX_MESSAGES].join(", ");
+        assert!(Row::parse(format!(r#"{{"messages": [{turns}]}}"#).as_bytes(), Messages).is_ok());
     }
 
     #[test]

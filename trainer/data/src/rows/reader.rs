@@ -54,6 +54,11 @@ impl RowReader {
         self.read.load(Ordering::Relaxed)
     }
 
+    /// Bytes of the line that the last row was read from: its memory is a small multiple of that.
+    pub fn line_bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// The next row and where it stands, or why it cannot be used. Empty lines are passed over.
     #[expect(clippy::type_complexity, reason = "a row, or its rejection, or the end, or a failure: naming the nesting would hide it")]
     pub fn next_row(&mut self) -> Result<Option<(Place, Result<Row, Rejected>)>, Error> {

@@ -1,20 +1,17 @@
-//! Copies of checkpoints at an object store: made in the background, and taken where this machine has none.
+//! Copies of checkpoints at an object store, made in the background.
 //!
 //! The place has the same layout as the checkpoint folder, and the same rules: an attempt writes below its own path, a checkpoint's
 //! manifest is its last file, and a reader takes the newest of the highest attempt that is whole.
 
-use super::manifest::Manifest;
-use super::retention::{Id, outdated};
-use super::store::{committed, number_after};
-use crate::durable::{create_folder, read_json, sync_folder};
+use super::id::Id;
+use super::retention::outdated;
 use crate::events::warn;
 use crate::failure::{Failure, Result};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use temper_contract::{TrainerConfig, layout};
-use temper_storage::{Kind, Mirror, Settings, blocking};
+use temper_storage::{Mirror, Settings, blocking};
 
 /// Copies checkpoints, the newest first: one that has waited while a newer one was committed is not copied.
 pub(crate) struct Copier {
@@ -30,7 +27,10 @@ struct Queue {
 
 #[derive(Default)]
 struct State {
+    /// The one that waits.
     newest: Option<PathBuf>,
+    /// The one that is being copied.
+    copying: Option<PathBuf>,
     is_closed: bool,
 }
 
@@ -56,6 +56,12 @@ impl Copier {
         self.queue.changed.notify_one();
     }
 
+    /// Whether a checkpoint may be removed: one that is being copied may not, or no copy of a job that saves faster than it copies would
+    /// ever be finished. One that waits is given up; a newer one is offered next.
+    pub(crate) fn gives_up(&self, folder: &Path) -> bool {
+        self.queue.gives_up(folder)
+    }
+
     /// Waits until the newest checkpoint is copied, or has failed to be.
     pub(crate) fn finish(self) {
         self.queue.lock().is_closed = true;
@@ -68,15 +74,17 @@ impl Copier {
 
 impl Queue {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        // The state is two plain fields, each set at once: whole whatever a thread that panicked did.
+        // The state is plain fields, each set at once: whole whatever a thread that panicked did.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The newest checkpoint that waits; `None` when no more will come.
     fn next(&self) -> Option<PathBuf> {
         let mut state = self.lock();
+        state.copying = None;
         loop {
             if let Some(folder) = state.newest.take() {
+                state.copying = Some(folder.clone());
                 return Some(folder);
             }
             if state.is_closed {
@@ -85,112 +93,41 @@ impl Queue {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
+
+    fn gives_up(&self, folder: &Path) -> bool {
+        let mut state = self.lock();
+        if state.newest.as_deref() == Some(folder) {
+            state.newest = None;
+        }
+        state.copying.as_deref() != Some(folder)
+    }
 }
 
 /// Copies one checkpoint and removes what is outdated. Training does not depend on it: the one on this machine is whole.
 fn copy(mirror: &Mirror, folder: &Path, keep: usize) {
-    let Some(id) = id_of(folder) else { return };
+    let Some(id) = Id::of(folder) else { return };
     let copied = blocking::run(async {
-        mirror.put(folder, &path_of(id)).await?;
-        let there = mirror.list().await?.iter().filter_map(|path| id_of(Path::new(path))).collect();
-        for old in outdated(there, keep) {
-            mirror.remove(&path_of(old)).await?;
+        mirror.put(folder, &id.path()).await?;
+        let there = mirror.list().await?.iter().filter_map(|path| Id::of(Path::new(path))).collect();
+        for old in outdated(there, keep, id) {
+            mirror.remove(&old.path()).await?;
         }
         Ok(())
     });
     match copied {
         Ok(()) => tracing::info!(step = id.step, "the checkpoint is copied to {}", mirror.uri()),
-        // Outdated and removed while it was copied: a newer one waits.
-        Err(_) if !folder.join(layout::CHECKPOINT_MANIFEST).exists() => {}
+        // Not this process's doing: what it copies it does not remove.
+        Err(_) if !folder.join(layout::CHECKPOINT_MANIFEST).exists() => {
+            warn(format!("the copy of the checkpoint of step {} is given up: {} was removed meanwhile", id.step, folder.display()));
+        }
         Err(error) => warn(format!("the checkpoint of step {} is not copied: {error}; {}", id.step, error.next_step)),
     }
 }
 
-/// Brings the newest whole checkpoint to this machine, if it has none and the job names a place with copies. Training must not begin
-/// anew only because that place cannot be reached, so that is a failure.
-pub(crate) fn restore(config: &TrainerConfig) -> Result<()> {
-    let Some(remote) = &config.checkpoint.mirror else { return Ok(()) };
-    let root = &config.checkpoint_folder;
-    if !committed(root).is_empty() {
-        return Ok(());
-    }
-    let mirror = Mirror::open(remote, layout::CHECKPOINT_MANIFEST, &Settings::from_environment())?;
-    let there = blocking::run(mirror.list())?;
-    let mut ids: Vec<Id> = there.iter().filter_map(|path| id_of(Path::new(path))).collect();
-    ids.sort_unstable();
-    for id in ids.into_iter().rev() {
-        match bring(&mirror, root, id) {
-            Ok(None) => {
-                tracing::info!(attempt = id.attempt, step = id.step, "the checkpoint is brought from {}", mirror.uri());
-                return Ok(());
-            }
-            Ok(Some(damage)) => warn(format!("the checkpoint {}/{} is damaged and passed over: {damage}", mirror.uri(), path_of(id))),
-            Err(failure) => return Err(failure),
-        }
-    }
-    Ok(())
-}
-
-/// Brings one checkpoint; `Some` says how it is damaged.
-fn bring(mirror: &Mirror, root: &Path, id: Id) -> Result<Option<String>> {
-    let committed = root.join(path_of(id));
-    let attempt_folder = committed.parent().unwrap_or(root);
-    create_folder(attempt_folder)?;
-    // Processes of other nodes may do the same in the same folder.
-    let aside = attempt_folder.join(format!(".tmp-brought-{}-{}", std::process::id(), layout::step_folder(id.step)));
-    let remove_aside = || {
-        let _ = fs::remove_dir_all(&aside);
-    };
-    match blocking::run(mirror.get(&path_of(id), &aside)) {
-        Ok(()) => {}
-        Err(error) if matches!(error.kind, Kind::Corrupt | Kind::NotFound) => {
-            remove_aside();
-            return Ok(Some(error.to_string()));
-        }
-        Err(error) => {
-            remove_aside();
-            return Err(error.into());
-        }
-    }
-    let manifest: Option<Manifest> = read_json(&aside.join(layout::CHECKPOINT_MANIFEST)).ok().flatten();
-    let damage = manifest.map_or(Some("manifest.json cannot be read".to_owned()), |manifest| manifest.damage(&aside));
-    if damage.is_some() {
-        remove_aside();
-        return Ok(damage);
-    }
-    sync_folder(&aside)?;
-    if let Err(error) = fs::rename(&aside, &committed) {
-        remove_aside();
-        // Another node's process was first.
-        if !committed.join(layout::CHECKPOINT_MANIFEST).is_file() {
-            return Err(Failure::storage("rename to", &committed, &error));
-        }
-    }
-    sync_folder(attempt_folder)?;
-    Ok(None)
-}
-
-fn path_of(id: Id) -> String {
-    format!("{}/{}", layout::attempt_folder(id.attempt), layout::step_folder(id.step))
-}
-
-/// Which checkpoint a folder of that path is.
-fn id_of(folder: &Path) -> Option<Id> {
-    Some(Id { attempt: number_after(folder.parent()?, "attempt-")?, step: number_after(folder, "step-")? })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Id, Queue, id_of, path_of};
+    use super::Queue;
     use std::path::{Path, PathBuf};
-
-    #[test]
-    fn a_checkpoints_path_tells_which_it_is() {
-        let id = Id { attempt: 2, step: 30 };
-        assert_eq!(path_of(id), "attempt-2/step-00000030");
-        assert_eq!(id_of(Path::new("/checkpoints/attempt-2/step-00000030")), Some(id));
-        assert_eq!(id_of(Path::new("attempt-x/step-1")), None);
-    }
 
     #[test]
     fn the_newest_offer_replaces_one_that_waits() {
@@ -199,5 +136,19 @@ mod tests {
         queue.lock().newest = Some(PathBuf::from("b"));
         queue.lock().is_closed = true;
         assert_eq!((queue.next(), queue.next()), (Some(PathBuf::from("b")), None));
+    }
+
+    #[test]
+    fn what_is_being_copied_is_not_given_up_and_what_waits_is() {
+        let (a, b) = (Path::new("a"), Path::new("b"));
+        let queue = Queue::default();
+        queue.lock().newest = Some(a.to_owned());
+        assert_eq!(queue.next().as_deref(), Some(a));
+        queue.lock().newest = Some(b.to_owned());
+        assert!(!queue.gives_up(a), "it is being copied");
+        assert!(queue.gives_up(b), "it only waits");
+        queue.lock().is_closed = true;
+        assert_eq!(queue.next(), None, "what was given up is not copied");
+        assert!(queue.gives_up(a), "its copy is over");
     }
 }

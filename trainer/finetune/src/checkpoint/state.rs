@@ -1,7 +1,9 @@
 //! The small part of a checkpoint: where training is, as JSON.
 
 use crate::early_stopping::EarlyStopping;
+use crate::failure::Failure;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// Everything that training goes on from, beside the tensors. The sampler and dropout are functions of (seed, step), so the step is
 /// their position too, and the schedule's.
@@ -66,6 +68,14 @@ impl Identity {
             .find(|(_, found, wanted)| found != wanted)
             .map(|(name, found, wanted)| format!("{name} {found} instead of {wanted}"))
     }
+}
+
+/// A whole checkpoint that this job must not go on from: in `difference` it is another's.
+pub(crate) fn of_another(folder: &Path, difference: &str) -> Failure {
+    Failure::invalid(
+        format!("the checkpoint {} belongs to another job or to other settings: {difference}", folder.display()),
+        "give this job a checkpoint folder of its own (spec.checkpoint.storageUri), or start it over in a fresh one",
+    )
 }
 
 /// A held-out loss.

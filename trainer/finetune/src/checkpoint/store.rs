@@ -1,97 +1,100 @@
-//! Saving, finding, loading and removing checkpoints.
+//! Saving, finding and removing checkpoints.
 
+use super::found::{Found, STATE, committed, entries, newest_whole, verify};
+use super::id::{Id, attempt_of};
 use super::manifest::{Entry, Manifest, VERSION};
-use super::retention::{Id, outdated};
+use super::retention::outdated;
 use super::state::TrainingState;
-use super::tensor_file::{self, Part};
-use crate::durable::{create_folder, read_json, sync_folder, write_json};
-use crate::events::warn;
+use super::tensor_file;
+use super::tensors::Tensors;
+use crate::durable::{create_folder, sync_folder, write_json};
 use crate::failure::{Failure, Result};
 use crate::kill_point::{self, kill_point};
-use crate::optimizer::Moments;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use tch::Tensor;
 use temper_contract::layout;
-use temper_model::Parameter;
 
-const WEIGHTS: &str = "weights.safetensors";
-const OPTIMIZER: &str = "optimizer.safetensors";
-const STATE: &str = "state.json";
-const ASIDE: &str = ".tmp-";
-
-/// The tensors of a checkpoint. Loading copies into them in place.
-pub(crate) struct Tensors<'a> {
-    /// Names, shapes and ranges in the flat tensors.
-    pub(crate) parameters: &'a [Parameter],
-    /// `[P]` fp32.
-    pub(crate) master: &'a Tensor,
-    /// `[P]` fp32 each.
-    pub(crate) moments: &'a Moments,
-}
-
-/// A checkpoint that was loaded.
-#[derive(Debug)]
-pub(crate) struct Found {
-    pub(crate) state: TrainingState,
-    pub(crate) folder: PathBuf,
-    /// Who wrote it.
-    pub(crate) attempt: u64,
-}
+/// How names begin that readers ignore: of what is being written, or brought from a store.
+pub(super) const ASIDE: &str = ".tmp-";
 
 /// A folder of checkpoints, as one attempt sees it.
 #[derive(Debug)]
 pub(crate) struct CheckpointStore {
     root: PathBuf,
+    /// Whose number this writes under.
     attempt: u64,
     keep: usize,
+    /// Those that training went back before: readers prefer them to what is saved next, and they are damaged.
+    refused: Vec<Id>,
 }
 
 impl CheckpointStore {
     /// Reads every attempt's checkpoints below `root`, writes those of `attempt`, keeps the newest `keep`.
     pub(crate) fn new(root: &Path, attempt: u64, keep: usize) -> Self {
-        Self { root: root.to_owned(), attempt, keep }
+        Self { root: root.to_owned(), attempt, keep, refused: Vec::new() }
     }
 
-    /// The attempt whose checkpoints this writes.
+    /// The number that this writes checkpoints under.
     pub(crate) fn attempt(&self) -> u64 {
         self.attempt
     }
 
-    /// Removes what an interrupted save of this attempt left. Called before training, by the only process that writes.
-    pub(crate) fn clean(&self) -> Result<()> {
-        let folder = self.attempt_folder(self.attempt);
-        create_folder(&folder)?;
-        for path in entries(&folder) {
-            let torn = !path.join(layout::CHECKPOINT_MANIFEST).exists();
-            if torn && path.is_dir() {
-                fs::remove_dir_all(&path).map_err(Failure::at("remove the unfinished checkpoint", &path))?;
-            }
+    /// Writes under another number from now on: the one that rank 0 has chosen, for all ranks to tell of the same checkpoints.
+    pub(crate) fn write_as(&mut self, attempt: u64) {
+        self.attempt = attempt;
+    }
+
+    /// The newest whole checkpoint, to go on from. If checkpoints of a higher attempt are here, what is saved from now on goes above
+    /// them, since readers would prefer them to it: executors count attempts from zero again where they have lost count, as on another
+    /// machine that goes on from the store's copies. `may_rise` is false for an attempt that was replaced: that one writes below.
+    pub(crate) fn find(&mut self, may_rise: bool) -> Option<Found> {
+        let committed = committed(&self.root);
+        if let Some(newest) = committed.last().filter(|newest| may_rise && newest.attempt > self.attempt) {
+            let (own, above) = (self.attempt, newest.attempt.saturating_add(1));
+            tracing::info!("attempt {own} writes its checkpoints as attempt {above}: there are some of attempt {}", newest.attempt);
+            self.attempt = above;
         }
-        Ok(())
+        let found = newest_whole(&self.root, &committed);
+        let id = found.as_ref().map(Found::id);
+        self.refused = committed.into_iter().filter(|refused| id.is_none_or(|id| *refused > id)).collect();
+        found
     }
 
     /// The newest whole checkpoint, with its tensors copied into `tensors`. Damaged ones are passed over with a warning. `None` if there is
     /// none.
     pub(crate) fn load_newest(&self, tensors: &Tensors<'_>) -> Result<Option<Found>> {
-        for id in self.committed().into_iter().rev() {
-            let folder = self.folder(id);
-            match load(&folder, id, tensors) {
-                Ok(state) => return Ok(Some(Found { state, folder, attempt: id.attempt })),
-                Err(damage) => warn(format!("the checkpoint {} is damaged and passed over: {damage}", folder.display())),
-            }
+        let found = newest_whole(&self.root, &committed(&self.root));
+        if let Some(found) = &found {
+            found.load(tensors)?;
         }
-        Ok(None)
+        Ok(found)
     }
 
-    /// Writes and commits a checkpoint, then removes outdated ones. When it fails, what was committed before is untouched.
-    pub(crate) fn save(&self, state: &TrainingState, tensors: &Tensors<'_>) -> Result<PathBuf> {
+    /// Removes what interrupted saves and copies left, this attempt's and those before it: their processes are gone. Called before
+    /// training, by the only process that writes.
+    pub(crate) fn clean(&self) -> Result<()> {
+        create_folder(&self.attempt_folder(self.attempt))?;
+        let is_over = |folder: &PathBuf| attempt_of(folder).is_some_and(|attempt| attempt <= self.attempt);
+        let written = entries(&self.root).into_iter().filter(is_over).flat_map(|folder| entries(&folder));
+        for torn in written.filter(|path| is_torn(path)) {
+            // Training does not depend on it.
+            if let Err(failure) = remove_folder(&torn) {
+                tracing::warn!("{failure}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes and commits a checkpoint, then removes those that training went back before, and outdated ones; of both, those that
+    /// `may_remove` gives up. When it fails, what was committed before is untouched.
+    pub(crate) fn save(&mut self, state: &TrainingState, tensors: &Tensors<'_>, may_remove: impl Fn(&Path) -> bool) -> Result<PathBuf> {
         let attempt_folder = self.attempt_folder(self.attempt);
         create_folder(&attempt_folder)?;
         let aside = attempt_folder.join(format!("{ASIDE}{}", layout::step_folder(state.step)));
-        let committed = self.folder(Id { attempt: self.attempt, step: state.step });
+        let id = Id { attempt: self.attempt, step: state.step };
+        let committed = self.folder(id);
         self.write_aside(&aside, state, tensors).and_then(|files| self.commit(&aside, &committed, state.step, files)).inspect_err(
             |_| {
                 // Give the room back; the failure that is reported is the first one.
@@ -99,7 +102,8 @@ impl CheckpointStore {
             },
         )?;
         kill_point(kill_point::CHECKPOINT_AFTER_MANIFEST);
-        self.remove_outdated();
+        self.remove_refused(id, &may_remove);
+        self.remove_outdated(id, &may_remove);
         Ok(committed)
     }
 
@@ -107,8 +111,7 @@ impl CheckpointStore {
         remove_folder(aside)?;
         create_folder(aside)?;
         let mut files = BTreeMap::new();
-        let tensor_files = [(WEIGHTS, tensors.weights()), (OPTIMIZER, tensors.moments())];
-        for (name, parts) in &tensor_files {
+        for (name, parts) in &tensors.files() {
             let path = aside.join(name);
             let (sha256, bytes) = tensor_file::write(&path, parts).map_err(Failure::at("write", &path))?;
             files.insert((*name).to_owned(), Entry { sha256, bytes });
@@ -135,19 +138,27 @@ impl CheckpointStore {
         write_json(&committed.join(layout::CHECKPOINT_MANIFEST), &manifest)
     }
 
-    fn remove_outdated(&self) {
-        for id in outdated(self.committed(), self.keep) {
-            let folder = self.folder(id);
-            // Training does not depend on it, and the next save tries again.
-            if let Err(failure) = remove_checkpoint(&folder) {
-                tracing::warn!("{failure}");
+    /// Only what this process itself found damaged: another one that readers prefer to `saved` is of an attempt that began later.
+    fn remove_refused(&mut self, saved: Id, may_remove: &impl Fn(&Path) -> bool) {
+        for id in std::mem::take(&mut self.refused) {
+            // One that could not be read for a while only is whole after all.
+            let is_damaged = id != saved && verify(&self.folder(id), id).is_err();
+            if is_damaged && !self.remove(id, may_remove) {
+                self.refused.push(id);
             }
         }
     }
 
-    /// Every checkpoint with a manifest, the most preferred last.
-    fn committed(&self) -> Vec<Id> {
-        committed(&self.root)
+    fn remove_outdated(&self, saved: Id, may_remove: &impl Fn(&Path) -> bool) {
+        for id in outdated(committed(&self.root), self.keep, saved) {
+            self.remove(id, may_remove);
+        }
+    }
+
+    /// Whether it is gone. Training does not depend on it, and the next save tries again.
+    fn remove(&self, id: Id, may_remove: &impl Fn(&Path) -> bool) -> bool {
+        let folder = self.folder(id);
+        may_remove(&folder) && remove_checkpoint(&folder).inspect_err(|failure| tracing::warn!("{failure}")).is_ok()
     }
 
     fn attempt_folder(&self, attempt: u64) -> PathBuf {
@@ -155,61 +166,18 @@ impl CheckpointStore {
     }
 
     fn folder(&self, id: Id) -> PathBuf {
-        self.attempt_folder(id.attempt).join(layout::step_folder(id.step))
+        self.root.join(id.path())
     }
 }
 
-/// Checks every file against the manifest and the tensors' names and shapes before it changes a value.
-fn load(folder: &Path, id: Id, tensors: &Tensors<'_>) -> std::result::Result<TrainingState, String> {
-    let manifest: Manifest =
-        read_json(&folder.join(layout::CHECKPOINT_MANIFEST)).map_err(|failure| failure.message)?.ok_or("manifest.json: missing")?;
-    if (manifest.attempt, manifest.step) != (id.attempt, id.step) {
-        return Err(format!("manifest.json: it is of attempt {}, step {}", manifest.attempt, manifest.step));
-    }
-    if let Some(missing) = [WEIGHTS, OPTIMIZER, STATE].iter().find(|name| !manifest.files.contains_key(**name)) {
-        return Err(format!("manifest.json: {missing} is not listed"));
-    }
-    if let Some(damage) = manifest.damage(folder) {
-        return Err(damage);
-    }
-    let state: TrainingState = read_json(&folder.join(STATE)).map_err(|failure| failure.message)?.ok_or("state.json: missing")?;
-    if state.step != id.step {
-        return Err(format!("state.json: step {} instead of {}", state.step, id.step));
-    }
-    let (weights, moments) = (tensors.weights(), tensors.moments());
-    let weights_file = tensor_file::open(&folder.join(WEIGHTS), &weights).map_err(|reason| format!("{WEIGHTS}: {reason}"))?;
-    let moments_file = tensor_file::open(&folder.join(OPTIMIZER), &moments).map_err(|reason| format!("{OPTIMIZER}: {reason}"))?;
-    tensor_file::read(weights_file, &weights).map_err(|reason| format!("{WEIGHTS}: {reason}"))?;
-    tensor_file::read(moments_file, &moments).map_err(|reason| format!("{OPTIMIZER}: {reason}"))?;
-    Ok(state)
-}
-
-pub(super) fn committed(root: &Path) -> Vec<Id> {
-    let mut found = Vec::new();
-    for attempt_path in entries(root) {
-        let Some(attempt) = number_after(&attempt_path, "attempt-") else { continue };
-        for step_path in entries(&attempt_path) {
-            if let Some(step) = number_after(&step_path, "step-")
-                && step_path.join(layout::CHECKPOINT_MANIFEST).is_file()
-            {
-                found.push(Id { attempt, step });
-            }
-        }
-    }
-    found.sort_unstable();
-    found
-}
-
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder).map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
-}
-
-pub(super) fn number_after(path: &Path, prefix: &str) -> Option<u64> {
-    path.file_name()?.to_str()?.strip_prefix(prefix)?.parse().ok()
+/// Whether a folder is what an interrupted save or copy left. One that cannot be looked into is not: it may be a whole checkpoint.
+fn is_torn(path: &Path) -> bool {
+    let is_aside = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(ASIDE));
+    path.is_dir() && (is_aside || matches!(path.join(layout::CHECKPOINT_MANIFEST).try_exists(), Ok(false)))
 }
 
 /// Removes a checkpoint, its manifest first, so that no half of one is ever taken for a whole.
-fn remove_checkpoint(folder: &Path) -> Result<()> {
+pub(super) fn remove_checkpoint(folder: &Path) -> Result<()> {
     let manifest = folder.join(layout::CHECKPOINT_MANIFEST);
     match fs::remove_file(&manifest) {
         Ok(()) => {
@@ -229,22 +197,5 @@ fn remove_folder(folder: &Path) -> Result<()> {
     }
 }
 
-impl<'a> Tensors<'a> {
-    fn weights(&self) -> Vec<Part<'a>> {
-        self.parts("", self.master).collect()
-    }
-
-    /// Named as torch's AdamW names them.
-    fn moments(&self) -> Vec<Part<'a>> {
-        self.parts("exp_avg.", &self.moments.first).chain(self.parts("exp_avg_sq.", &self.moments.second)).collect()
-    }
-
-    fn parts(&self, prefix: &'static str, flat: &Tensor) -> impl Iterator<Item = Part<'a>> {
-        let flat = flat.shallow_clone();
-        self.parameters.iter().map(move |parameter| Part {
-            name: format!("{prefix}{}", parameter.name),
-            shape: &parameter.shape,
-            flat: flat.narrow(0, parameter.range.start as i64, parameter.range.len() as i64),
-        })
-    }
-}
+#[cfg(test)]
+mod tests;

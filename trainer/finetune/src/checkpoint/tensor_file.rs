@@ -43,42 +43,44 @@ pub(super) fn write(path: &Path, parts: &[Part<'_>]) -> io::Result<(String, u64)
     Ok((sha256, bytes))
 }
 
-/// Opens a file to read the parts from. Its names, shapes, types and order must be exactly those of the parts.
-pub(super) fn open(path: &Path, parts: &[Part<'_>]) -> Result<BufReader<File>, String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let size = file.metadata().map_err(|error| error.to_string())?.len();
+/// Opens a file to read the parts from. Its names, shapes, types and order must be exactly those of the parts: what differs is
+/// [`io::ErrorKind::InvalidData`].
+pub(super) fn open(path: &Path, parts: &[Part<'_>]) -> io::Result<BufReader<File>> {
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
     let mut reader = BufReader::with_capacity(1 << 20, file);
     let header = read_header(&mut reader, size)?;
     let mut offset = 0;
     for part in parts {
-        let Entry { dtype, shape, data_offsets } = header
-            .get(&part.name)
-            .ok_or_else(|| format!("tensor {} is missing: the checkpoint is of another model or method", part.name))?;
+        let Some(Entry { dtype, shape, data_offsets }) = header.get(&part.name) else {
+            return Err(other(format!("tensor {} is missing", part.name)));
+        };
         if shape != part.shape || dtype != "F32" {
-            return Err(format!("tensor {} is {dtype} {shape:?} instead of F32 {:?}", part.name, part.shape));
+            return Err(other(format!("tensor {} is {dtype} {shape:?} instead of F32 {:?}", part.name, part.shape)));
         }
         let end = offset + 4 * part.shape.iter().product::<usize>();
         if *data_offsets != [offset, end] {
-            return Err(format!("tensor {} is at {data_offsets:?} instead of {:?}", part.name, [offset, end]));
+            return Err(other(format!("tensor {} is at {data_offsets:?} instead of {:?}", part.name, [offset, end])));
         }
         offset = end;
     }
     if header.len() != parts.len() {
-        return Err(format!("{} tensors instead of {}", header.len(), parts.len()));
+        return Err(other(format!("{} tensors instead of {}", header.len(), parts.len())));
     }
     Ok(reader)
 }
 
 /// Copies the values of an opened file into the parts' ranges.
-pub(super) fn read(mut reader: BufReader<File>, parts: &[Part<'_>]) -> Result<(), String> {
+pub(super) fn read(mut reader: BufReader<File>, parts: &[Part<'_>]) -> io::Result<()> {
     let mut buffer = Vec::new();
     for part in parts {
+        let of_part = |error: io::Error| io::Error::new(error.kind(), format!("tensor {}: {error}", part.name));
         let elements = part.shape.iter().product::<usize>();
         buffer.resize(4 * elements, 0);
-        reader.read_exact(&mut buffer).map_err(|error| format!("tensor {}: {error}", part.name))?;
-        let values = Tensor::f_from_data_size(&buffer, &[elements as i64], Kind::Float).map_err(|error| error.to_string())?;
+        reader.read_exact(&mut buffer).map_err(of_part)?;
+        let values = Tensor::f_from_data_size(&buffer, &[elements as i64], Kind::Float).map_err(io::Error::other);
         let mut range = part.flat.shallow_clone();
-        range.f_copy_(&values).map_err(|error| format!("tensor {}: {error}", part.name))?;
+        values.and_then(|values| range.f_copy_(&values).map_err(io::Error::other)).map_err(of_part)?;
     }
     Ok(())
 }
@@ -90,15 +92,20 @@ struct Entry {
     data_offsets: [usize; 2],
 }
 
-fn read_header(reader: &mut impl Read, size: u64) -> Result<std::collections::HashMap<String, Entry>, String> {
+fn read_header(reader: &mut impl Read, size: u64) -> io::Result<std::collections::HashMap<String, Entry>> {
     let mut length = [0; 8];
-    reader.read_exact(&mut length).map_err(|error| error.to_string())?;
+    reader.read_exact(&mut length)?;
     let length = u64::from_le_bytes(length);
     if length > size.saturating_sub(8) {
-        return Err(format!("a header of {length} bytes does not fit in a file of {size}"));
+        return Err(other(format!("a header of {length} bytes does not fit in a file of {size}")));
     }
     // Bounded by the file's own size just above.
     let mut header = vec![0; length as usize];
-    reader.read_exact(&mut header).map_err(|error| error.to_string())?;
-    serde_json::from_slice(&header).map_err(|error| format!("header: {error}"))
+    reader.read_exact(&mut header)?;
+    serde_json::from_slice(&header).map_err(|error| other(format!("header: {error}")))
+}
+
+/// The file is not what it should be.
+fn other(reason: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
 }

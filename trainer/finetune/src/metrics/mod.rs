@@ -8,10 +8,12 @@ use crate::checkpoint::TrainingState;
 use crate::failure::{Failure, Result};
 use prometheus::core::Collector;
 use prometheus::{Counter, Encoder, Gauge, Histogram, HistogramOpts, Opts, Registry, TextEncoder};
-use std::sync::Mutex;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tch::Device;
 use temper_contract::event::StepRecord;
+use temper_contract::layout;
 use temper_contract::metric::{self, Metric};
 
 /// Steps take from milliseconds (tests) to minutes (large models).
@@ -40,7 +42,8 @@ pub(crate) struct Metrics {
     started: Gauge,
     resumed_from_step: Gauge,
     last_progress: Gauge,
-    last_checkpoint: Mutex<Option<Instant>>,
+    /// When this process learnt of the newest checkpoint, and how old it was then.
+    last_checkpoint: Mutex<Option<(Instant, Duration)>>,
     device: Device,
 }
 
@@ -87,17 +90,16 @@ impl Metrics {
         self.device
     }
 
-    /// The ranks have met and go on from this state; `saved_by` is the attempt that wrote its checkpoint, if it has one.
-    pub(crate) fn started(&self, state: &TrainingState, epoch: f64, saved_by: Option<u64>) {
+    /// The ranks have met and go on from this state. If it is that of a checkpoint, `saved` is the attempt that wrote it and its folder.
+    pub(crate) fn started(&self, state: &TrainingState, epoch: f64, saved: Option<(u64, &Path)>) {
         let step = state.step as f64;
         self.step.set(step);
         self.resumed_from_step.set(step);
         self.epoch.set(epoch);
         self.training_loss.set(state.training_loss);
         self.validation_loss.set(state.last_evaluation.map_or(f64::NAN, |evaluation| evaluation.loss));
-        if let Some(attempt) = saved_by {
-            self.checkpoint_step.set(step);
-            self.checkpoint_attempt.set(attempt as f64);
+        if let Some((attempt, folder)) = saved {
+            self.newest_checkpoint(state.step, attempt, age(folder));
         }
         self.total_steps.set(state.identity.total_steps as f64);
         let now = unix_time();
@@ -135,15 +137,19 @@ impl Metrics {
 
     /// A checkpoint is durable.
     pub(crate) fn checkpoint_saved(&self, step: u64, attempt: u64) {
+        self.newest_checkpoint(step, attempt, Duration::ZERO);
+    }
+
+    fn newest_checkpoint(&self, step: u64, attempt: u64, age: Duration) {
         self.checkpoint_step.set(step as f64);
         self.checkpoint_attempt.set(attempt as f64);
-        *self.last_checkpoint.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Instant::now());
+        *self.last_checkpoint.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), age));
     }
 
     /// The text that a scrape gets.
     pub(crate) fn text(&self) -> String {
-        let saved = *self.last_checkpoint.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        self.checkpoint_age.set(saved.map_or(0.0, |saved| saved.elapsed().as_secs_f64()));
+        let newest = *self.last_checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
+        self.checkpoint_age.set(newest.map_or(0.0, |(learnt, age)| (age + learnt.elapsed()).as_secs_f64()));
         self.gpu_memory.set(temper_c10d::reserved_bytes(self.device) as f64);
         self.resident_memory.set(crate::process_memory::resident_bytes() as f64);
         let mut text = Vec::new();
@@ -155,6 +161,13 @@ impl Metrics {
 
 fn unix_time() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// Time since a checkpoint was committed, which is when its manifest was written. One that does not say, or seems to lie in the future,
+/// counts as new.
+fn age(checkpoint: &Path) -> Duration {
+    let written = std::fs::metadata(checkpoint.join(layout::CHECKPOINT_MANIFEST)).and_then(|manifest| manifest.modified());
+    written.ok().and_then(|written| written.elapsed().ok()).unwrap_or_default()
 }
 
 fn register<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> Result<C> {
@@ -170,8 +183,11 @@ fn unexpected(error: prometheus::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::Metrics;
+    use crate::checkpoint::{Identity, TrainingState};
+    use std::fs::File;
+    use std::time::{Duration, SystemTime};
     use temper_contract::event::StepRecord;
-    use temper_contract::metric;
+    use temper_contract::{layout, metric};
 
     #[test]
     fn every_metric_of_the_contract_is_exported_with_its_help() {
@@ -219,5 +235,36 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }
+    }
+
+    fn checkpoint_age(metrics: &Metrics) -> f64 {
+        let text = metrics.text();
+        let age = text.lines().find_map(|line| line.strip_prefix(r#"temper_checkpoint_age_seconds{job_name="listings",rank="0"} "#));
+        age.expect("it is exported").parse().expect("a number")
+    }
+
+    #[test]
+    fn a_checkpoint_that_training_goes_on_from_is_as_old_as_it_is() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let manifest = File::create(folder.path().join(layout::CHECKPOINT_MANIFEST)).expect("writable");
+        manifest.set_modified(SystemTime::now() - Duration::from_secs(3600)).expect("its owner may");
+        let identity = Identity {
+            data_digest: String::new(),
+            base_model_digest: String::new(),
+            seed: 0,
+            per_device_train_batch_size: 1,
+            micro_batches_per_step: 1,
+            total_steps: 9,
+        };
+        let metrics = Metrics::new("listings", 0, 2, 3, tch::Device::Cpu).expect("names are valid");
+        let state = TrainingState { step: 6, ..TrainingState::new(identity) };
+        metrics.started(&state, 0.5, None);
+        assert_eq!(checkpoint_age(&metrics), 0.0, "there is none");
+        metrics.started(&state, 0.5, Some((1, folder.path())));
+        let age = checkpoint_age(&metrics);
+        assert!((3600.0..3660.0).contains(&age), "{age}");
+        metrics.checkpoint_saved(9, 2);
+        let age = checkpoint_age(&metrics);
+        assert!(age > 0.0 && age < 60.0, "{age}");
     }
 }

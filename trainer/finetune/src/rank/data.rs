@@ -18,8 +18,8 @@ pub(super) struct Data {
 impl Data {
     pub(super) fn open(config: &TrainerConfig) -> Result<Self> {
         let report = prepared::report(config)?;
-        let train = prepared::train_cache(config)?;
-        let validation = prepared::validation_cache(config)?;
+        let train = prepared::train_cache(config, &report)?;
+        let validation = prepared::validation_cache(config, &report)?;
         Ok(Self { report, train, validation })
     }
 

@@ -35,7 +35,7 @@ pub(super) fn evaluate(
     let examples: Vec<usize> = (0..cache.len()).collect();
     let mine: Vec<&[usize]> = examples.chunks(batch_size.max(1)).skip(exchange.rank()).step_by(exchange.world_size()).collect();
     let (mut nats, mut targets) = (0.0, 0.0);
-    let mut reporter = Reporter::new(exchange.rank() == 0, mine.len());
+    let mut reporter = Reporter::new(mine.len());
     for (index, examples) in mine.iter().enumerate() {
         if stop.is_set() {
             break;
@@ -50,9 +50,9 @@ pub(super) fn evaluate(
     Ok((stops == 0.0).then_some(LossSum { nats, targets }))
 }
 
-/// Says how far the evaluation is, a few times a second.
+/// Says how far this rank's part is, a few times a second. Every rank says so to its supervisor, which takes one that does not get on for
+/// stalled.
 struct Reporter {
-    speaks: bool,
     total: usize,
     last: Instant,
 }
@@ -60,12 +60,12 @@ struct Reporter {
 impl Reporter {
     const PERIOD: Duration = Duration::from_millis(250);
 
-    fn new(speaks: bool, total: usize) -> Self {
-        Self { speaks, total, last: Instant::now() }
+    fn new(total: usize) -> Self {
+        Self { total, last: Instant::now() }
     }
 
     fn done(&mut self, batches: usize) {
-        if self.speaks && (batches == self.total || self.last.elapsed() >= Self::PERIOD) {
+        if batches == self.total || self.last.elapsed() >= Self::PERIOD {
             self.last = Instant::now();
             emit(&Event::Preparing { stage: "evaluating".to_owned(), done: batches as u64, total: self.total as u64 });
         }

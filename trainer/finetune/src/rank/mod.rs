@@ -8,6 +8,7 @@ mod observers;
 mod report;
 mod setup;
 mod step;
+mod takeover;
 mod training;
 
 pub(crate) use environment::number;

@@ -4,8 +4,9 @@ use super::data::Data;
 use super::environment::Environment;
 use super::heartbeat;
 use super::observers::Observers;
+use super::takeover;
 use super::training::Training;
-use crate::checkpoint::{CheckpointStore, Copier, Found, Identity, Tensors, TrainingState};
+use crate::checkpoint::{CheckpointStore, Copier, Found, Identity, Tensors, TrainingState, of_another};
 use crate::compute;
 use crate::events::emit;
 use crate::exchange::Exchange;
@@ -17,7 +18,6 @@ use crate::restarts;
 use crate::schedule::Schedule;
 use crate::step_log::StepLog;
 use crate::stop_signal::StopSignal;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tch::Device;
@@ -37,6 +37,8 @@ pub(super) fn compose(config: &TrainerConfig, environment: &Environment, stop: S
     let data = Data::open(config)?;
     compute::set_threads(config.parallelism.threads_per_proc)?;
     inputs::check_base_model(config)?;
+    let is_first = environment.rank == 0;
+    let may_rise = is_first && takeover::is_newest(&config.run_folder, environment.attempt, environment.generation);
     let hyperparameters = &config.hyperparameters;
     // The mapped files go before the moments come.
     let source = ModelSource::open(&config.base_model.path)?;
@@ -46,27 +48,27 @@ pub(super) fn compose(config: &TrainerConfig, environment: &Environment, stop: S
     let exchange = meet(config, environment)?;
     exchange.copy_from_first(&model.trainable().master)?;
 
-    let is_first = environment.rank == 0;
-    let checkpoints = CheckpointStore::new(&config.checkpoint_folder, environment.attempt, config.checkpoint.save_total_limit);
+    let mut checkpoints = CheckpointStore::new(&config.checkpoint_folder, environment.attempt, config.checkpoint.save_total_limit);
+    let found = checkpoints.find(may_rise);
+    let (state, plan) = resume(config, &data, found.as_ref())?;
+    let saved_by = found.as_ref().map_or(0, |found| found.attempt);
+    checkpoints.write_as(agree(&exchange, [saved_by, state.step], checkpoints.attempt(), device)?);
     if is_first {
         checkpoints.clean()?;
     }
-    let found = {
+    if let Some(found) = &found {
         let parameters = model.trainable();
-        checkpoints.load_newest(&Tensors { parameters: parameters.parameters(), master: &parameters.master, moments: &moments })?
-    };
-    let saved_by = found.as_ref().map(|found| found.attempt);
-    let (state, folder, plan) = resume(config, &data, found)?;
-    agree_on_step(&exchange, state.step, device)?;
+        found.load(&Tensors { parameters: parameters.parameters(), master: &parameters.master, moments: &moments })?;
+    }
     let copier = if is_first { Copier::start(config)? } else { None };
-    if let (Some(copier), Some(folder)) = (&copier, &folder) {
-        copier.offer(folder);
+    if let (Some(copier), Some(found)) = (&copier, &found) {
+        copier.offer(&found.folder);
     }
     model.sync_compute_weights();
 
     let log = is_first.then(|| StepLog::resume(&config.run_folder.join(layout::STEP_LOG), state.step)).transpose()?;
     heartbeat::step_done(state.step);
-    metrics.started(&state, plan.epoch_after(state.step), saved_by);
+    metrics.started(&state, plan.epoch_after(state.step), found.as_ref().map(|found| (found.attempt, found.folder.as_path())));
     // Every rank says so to its supervisor.
     emit(&Event::Started {
         world_size: exchange.world_size(),
@@ -84,7 +86,7 @@ pub(super) fn compose(config: &TrainerConfig, environment: &Environment, stop: S
         model,
         moments,
         exchange,
-        saved: folder.map(|folder| (state.step, folder.display().to_string())),
+        saved: found.map(|found| (state.step, found.folder.display().to_string())),
         state,
         checkpoints,
         copier,
@@ -94,12 +96,8 @@ pub(super) fn compose(config: &TrainerConfig, environment: &Environment, stop: S
 }
 
 /// The state to go on from, and the plan of the first run.
-fn resume(
-    config: &TrainerConfig,
-    data: &Data,
-    found: Option<Found>,
-) -> Result<(TrainingState, Option<PathBuf>, temper_data::sampler::Plan)> {
-    let carried = found.as_ref().map(|found| found.state.identity.micro_batches_per_step);
+fn resume(config: &TrainerConfig, data: &Data, found: Option<&Found>) -> Result<(TrainingState, temper_data::sampler::Plan)> {
+    let carried = found.map(|found| found.state.identity.micro_batches_per_step);
     let micro_batches_per_step = carried.unwrap_or(config.parallelism.micro_batches_per_step);
     let plan = data.plan(config, micro_batches_per_step);
     let identity = Identity {
@@ -120,14 +118,11 @@ fn resume(
             "give spec.dataset more rows, or raise spec.hyperparameters.numTrainEpochs",
         ));
     }
-    let Some(Found { state, folder, .. }) = found else { return Ok((TrainingState::new(identity), None, plan)) };
-    if let Some(difference) = state.identity.difference(&identity) {
-        return Err(Failure::invalid(
-            format!("the checkpoint {} belongs to another job or to other settings: {difference}", folder.display()),
-            "give this job a checkpoint folder of its own (spec.checkpoint.storageUri), or start it over in a fresh one",
-        ));
+    let Some(found) = found else { return Ok((TrainingState::new(identity), plan)) };
+    match found.state.identity.difference(&identity) {
+        Some(difference) => Err(of_another(&found.folder, &difference)),
+        None => Ok((found.state.clone(), plan)),
     }
-    Ok((state, Some(folder), plan))
 }
 
 /// Waits for the other ranks.
@@ -186,17 +181,25 @@ fn nccl(
     unreachable!("compute::device refuses CUDA in a build without it")
 }
 
-/// Ranks that resumed from different checkpoints (a file system that shows a new file late) must not train together.
-fn agree_on_step(exchange: &Exchange, step: u64, device: Device) -> Result<()> {
-    let own = step as f64;
-    let [sum, squares] = exchange.sum([own, own * own], device)?;
-    let size = exchange.world_size() as f64;
-    if sum == own * size && squares == own * own * size {
-        return Ok(());
+/// The number that rank 0 writes checkpoints under. Ranks that resumed from different checkpoints (a file system that shows a new file
+/// late) must not train together, so `own`, the attempt and step of this rank's, must be the same on all of them.
+fn agree(exchange: &Exchange, own: [u64; 2], writes_as: u64, device: Device) -> Result<u64> {
+    let [attempt, step] = own;
+    let numbers = [attempt, step, writes_as].map(|number| number as f64);
+    // What all others add is zero.
+    let of_first = exchange.sum(if exchange.rank() == 0 { numbers } else { [0.0; 3] }, device)?;
+    let is_other = numbers[..2] != of_first[..2];
+    let [others] = exchange.sum([f64::from(u8::from(is_other))], device)?;
+    let [first_attempt, first_step, writes_as] = of_first.map(|number| number as u64);
+    if others == 0.0 {
+        return Ok(writes_as);
     }
     Err(Failure::new(
         ExitCode::PeerLost,
-        format!("ranks resumed from different checkpoints: this one from step {step}, the mean is {}", sum / size),
+        format!(
+            "ranks resumed from different checkpoints: this one from step {step} of attempt {attempt}, rank 0 from step {first_step} of \
+             attempt {first_attempt}"
+        ),
         "check that every node sees the same checkpoint folder; the job tries again",
     ))
 }

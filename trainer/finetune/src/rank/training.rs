@@ -7,11 +7,14 @@ use super::observers::Observers;
 use crate::checkpoint::{CheckpointStore, Copier, Evaluation, Tensors, TrainingState};
 use crate::events::emit;
 use crate::exchange::Exchange;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
+use crate::metrics::Metrics;
 use crate::optimizer::Moments;
 use crate::schedule::Schedule;
 use crate::stop_signal::StopSignal;
-use std::time::Instant;
+use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 use tch::Device;
 use temper_contract::{Event, TrainerConfig};
 use temper_data::sampler::Plan;
@@ -106,8 +109,10 @@ impl Training {
             log.sync()?;
             let parameters = self.model.trainable();
             let tensors = Tensors { parameters: parameters.parameters(), master: &parameters.master, moments: &self.moments };
-            let folder = self.checkpoints.save(&self.state, &tensors)?;
-            if let Some(copier) = &self.copier {
+            let copier = self.copier.as_ref();
+            let may_remove = |folder: &Path| copier.is_none_or(|copier| copier.gives_up(folder));
+            let folder = self.checkpoints.save(&self.state, &tensors, may_remove)?;
+            if let Some(copier) = copier {
                 copier.offer(&folder);
             }
             let folder = folder.display().to_string();
@@ -137,9 +142,26 @@ impl Training {
         }
         self.exchange.finish()?;
         // The other ranks need not wait for the last copy.
-        if let Some(copier) = copier {
-            copier.finish();
-        }
-        Ok(())
+        copier.map_or(Ok(()), |copier| finish_copies(copier, &self.observers.metrics))
     }
+}
+
+/// Time between signs that the last checkpoint is still being copied.
+const SIGN: Duration = Duration::from_secs(1);
+
+/// Waits for the last copy. No step is finished meanwhile, so whoever looks for a stall is told that this rank gets on; the copy itself is
+/// given up when the store does not answer.
+fn finish_copies(copier: Copier, metrics: &Metrics) -> Result<()> {
+    let (ended, end) = channel::<()>();
+    let wait = move || {
+        copier.finish();
+        drop(ended);
+    };
+    let thread = std::thread::Builder::new().name("last-copy".to_owned()).spawn(wait);
+    thread.map_err(|error| Failure::unexpected(format!("failed to start a thread: {error}")))?;
+    while end.recv_timeout(SIGN) == Err(RecvTimeoutError::Timeout) {
+        metrics.got_on();
+        emit(&Event::Preparing { stage: "uploading".to_owned(), done: 0, total: 0 });
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! `inspect`: what a job's model and data say about it before it runs. Finding problems is its purpose, so they are an answer, not a
 //! failure.
 
+use super::output;
 use crate::durable::read_json;
 use crate::failure::Result;
 use temper_artifact::{ModelSource, match_target_modules, memory, parameters, processor};
@@ -29,6 +30,7 @@ fn report(config: &TrainerConfig) -> InspectReport {
     });
     let model = source.and_then(|source| {
         inspect_text(config, &source, &mut problems);
+        noted(&mut problems, MODEL, "publish the adapter by itself, or use the model's safetensors folder", output::check(config, &source));
         inspect_model(config, &source, &mut problems)
     });
     noted(&mut problems, FILTERS, "correct the pattern", filters::Filters::new(&config.dataset.filters));

@@ -1,5 +1,6 @@
 //! `prepare`: model and rows brought to this machine, the rows filtered and tokenised, in the run's folder.
 
+use super::output;
 use crate::durable::write_json;
 use crate::events::emit;
 use crate::failure::Result;
@@ -12,6 +13,7 @@ use temper_contract::{TrainerConfig, layout};
 pub(crate) fn run(config: &TrainerConfig) -> Result<()> {
     transfer::fetch_inputs(config)?;
     let source = ModelSource::open(&config.base_model.path)?;
+    output::check(config, &source)?;
     let report = temper_data::prepare(config, &source, &mut |event| emit(&event))?;
     kill_point(kill_point::PREPARE_REPORT);
     write_json(&config.run_folder.join(layout::PREPARE_REPORT), &report)

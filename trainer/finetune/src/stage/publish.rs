@@ -1,5 +1,7 @@
 //! `publish`: the finished model, written aside, loaded again, compared, hashed, and then given its name.
 
+use super::base_name::BaseName;
+use super::output;
 use crate::checkpoint::{self, CheckpointStore, Tensors};
 use crate::compute;
 use crate::durable::{create_folder, read_json, sync_folder, write_json};
@@ -12,7 +14,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use tch::Device;
 use temper_artifact::{ModelSource, TokenizerSource, digest};
-use temper_contract::config::{Method, Precision};
+use temper_contract::config::Precision;
 use temper_contract::report::{ArtifactFormat, PublishReport, TrainReport};
 use temper_contract::{Event, ExitCode, TrainerConfig, layout};
 use temper_model::{Model, save};
@@ -32,10 +34,7 @@ pub(crate) fn run(config: &TrainerConfig) -> Result<()> {
     let source = ModelSource::open(&config.base_model.path)?;
     checkpoint::restore(config)?;
     let mut model = load_trained(config, &source, &trained)?;
-    let format = match config.method {
-        Method::Lora(_) if !config.output.merge_adapter => ArtifactFormat::PeftAdapter,
-        _ => ArtifactFormat::HuggingFace,
-    };
+    let format = output::format(config);
     let aside = aside(&config.output_folder)?;
     let published =
         write_checked(config, &source, &mut model, format, &aside).and_then(|()| commit(&aside, config, format)).inspect_err(|_| {
@@ -93,7 +92,8 @@ fn aside(output: &Path) -> Result<PathBuf> {
 fn write_checked(config: &TrainerConfig, source: &ModelSource, model: &mut Model, format: ArtifactFormat, folder: &Path) -> Result<()> {
     let (mut reloaded, tolerance) = match format {
         ArtifactFormat::PeftAdapter => {
-            save::adapter(model, folder, &config.base_model.uri)?;
+            let base = BaseName::of(&config.base_model);
+            save::adapter_of_revision(model, folder, &base.name, base.revision.as_deref())?;
             (Model::load_frozen(source, Some(folder), Precision::Fp32, Device::Cpu)?, ADAPTER_TOLERANCE)
         }
         ArtifactFormat::HuggingFace => {
@@ -118,7 +118,7 @@ fn write_checked(config: &TrainerConfig, source: &ModelSource, model: &mut Model
 
 /// The same fp32 values in the same computation, or in one that adds in another order.
 const ADAPTER_TOLERANCE: f64 = 1e-4;
-/// A whole model is stored in its base's number type, which may be a half-precision one.
+/// A whole model is fp32 too, but an adapter that is folded into its weights adds in another order in every layer.
 const MODEL_TOLERANCE: f64 = 3e-2;
 
 /// `max |a - b| / max |a|` over the logits of a fixed sequence.
@@ -138,10 +138,10 @@ fn model_card(config: &TrainerConfig, format: ArtifactFormat) -> String {
         ArtifactFormat::PeftAdapter => ("peft", "A LoRA adapter"),
         ArtifactFormat::HuggingFace => ("transformers", "A model"),
     };
-    // JSON strings are YAML strings too, whatever the URI holds.
-    let uri = serde_json::Value::from(base_model.uri.as_str());
+    // JSON strings are YAML strings too, whatever the name holds.
+    let name = serde_json::Value::from(BaseName::of(base_model).name);
     format!(
-        "---\nbase_model: {uri}\nlibrary_name: {library}\n---\n\n# {job_name}\n\n{what} fine-tuned from `{}` by Temper.\n",
+        "---\nbase_model: {name}\nlibrary_name: {library}\n---\n\n# {job_name}\n\n{what} fine-tuned from `{}` by Temper.\n",
         base_model.uri
     )
 }

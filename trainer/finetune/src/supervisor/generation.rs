@@ -12,12 +12,14 @@ use crate::events::emit;
 use crate::failure::Result;
 use crate::restarts;
 use crate::stop_signal::StopSignal;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 use temper_contract::Event;
 
 /// After a rank has lost a peer: how long to wait for that peer's own end, which says more.
 const EXPLANATION: Duration = Duration::from_millis(500);
+/// Time between looks at a rank that has closed its output: it ends within moments.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Runs the generation to its end. When it returns, none of this node's ranks is alive.
 pub(super) fn run(node: &Node, generation: u64, stop: &StopSignal) -> Result<Verdict> {
@@ -32,7 +34,7 @@ pub(super) fn run(node: &Node, generation: u64, stop: &StopSignal) -> Result<Ver
     let mut ranks = Ranks::start(node, generation)?;
     let mut told_to_stop = false;
     let proposed = loop {
-        ranks.listen(POLL)?;
+        ranks.listen()?;
         orphans::reap(&ranks.processes);
         if let Some(verdict) = ranks.verdict(told_to_stop) {
             break verdict;
@@ -64,7 +66,11 @@ pub(super) fn run(node: &Node, generation: u64, stop: &StopSignal) -> Result<Ver
 struct Ranks {
     processes: Vec<RankProcess>,
     heard: Receiver<(usize, Heard)>,
+    /// Kept so that listening takes its time even when every rank has closed its output.
+    _sender: Sender<(usize, Heard)>,
     watch: Watch,
+    /// Local numbers of ranks that have closed their output and have not ended yet.
+    closed: Vec<usize>,
     /// By rank, in the order in which they ended.
     ends: Vec<(usize, End)>,
     /// When to stop waiting for the end that explains a lost peer.
@@ -82,42 +88,48 @@ impl Ranks {
         let processes =
             (0..count).map(|local_rank| RankProcess::start(node, local_rank, generation, sender.clone())).collect::<Result<_>>()?;
         let watch = Watch::new(count, seconds(failure.heartbeat_timeout_seconds), seconds(failure.stall_timeout_seconds), Instant::now());
-        Ok(Self { processes, heard, watch, ends: Vec::new(), explain_until: None })
+        Ok(Self { processes, heard, _sender: sender, watch, closed: Vec::new(), ends: Vec::new(), explain_until: None })
     }
 
-    /// Takes in what the ranks say, for at most `patience` if they say nothing.
-    fn listen(&mut self, patience: Duration) -> Result<()> {
+    /// Takes in what the ranks say and how they end, for a short while if they say nothing.
+    fn listen(&mut self) -> Result<()> {
+        let patience = if self.closed.is_empty() { POLL } else { LOOK };
         let mut message = self.heard.recv_timeout(patience).ok();
         while let Some((local_rank, heard)) = message {
-            self.take_in(local_rank, heard)?;
+            self.take_in(local_rank, heard);
             message = self.heard.try_recv().ok();
+        }
+        for local_rank in std::mem::take(&mut self.closed) {
+            self.look_for_end(local_rank)?;
         }
         Ok(())
     }
 
-    fn take_in(&mut self, local_rank: usize, heard: Heard) -> Result<()> {
-        let now = Instant::now();
+    fn take_in(&mut self, local_rank: usize, heard: Heard) {
         match heard {
             Heard::Event(event) => {
-                self.watch.heard(local_rank, &event, now);
-                // Every rank says that it starts, for its supervisor; rank 0 says it for all.
-                let is_own = matches!(event, Event::Heartbeat { .. })
-                    || (matches!(event, Event::Started { .. }) && self.processes[local_rank].rank != 0);
-                if !is_own {
+                self.watch.heard(local_rank, &event, Instant::now());
+                if is_for_the_job(&event, self.processes[local_rank].rank) {
                     emit(&event);
                 }
             }
-            Heard::Closed => {
-                self.watch.ended(local_rank);
-                let process = &mut self.processes[local_rank];
-                let end = process.end()?;
-                tracing::debug!(rank = process.rank, ?end, "a rank has ended");
-                if cause::is_lost_peer(&end) {
-                    self.explain_until.get_or_insert(now + EXPLANATION);
-                }
-                self.ends.push((process.rank, end));
-            }
+            Heard::Closed => self.closed.push(local_rank),
         }
+    }
+
+    /// Takes in the end of a rank that has closed its output. While it lives, its silence is watched like any other's.
+    fn look_for_end(&mut self, local_rank: usize) -> Result<()> {
+        let process = &mut self.processes[local_rank];
+        let Some(end) = process.end()? else {
+            self.closed.push(local_rank);
+            return Ok(());
+        };
+        tracing::debug!(rank = process.rank, ?end, "a rank has ended");
+        self.watch.ended(local_rank);
+        if cause::is_lost_peer(&end) {
+            self.explain_until.get_or_insert(Instant::now() + EXPLANATION);
+        }
+        self.ends.push((process.rank, end));
         Ok(())
     }
 
@@ -143,5 +155,32 @@ impl Ranks {
 
     fn kill(&mut self) {
         self.processes.iter_mut().for_each(RankProcess::kill);
+    }
+}
+
+/// Whether the supervisor passes an event on. Every rank says to its own supervisor that it lives, that it starts and how far it is, so
+/// that none is taken for stalled; rank 0 says it for all.
+fn is_for_the_job(event: &Event, rank: usize) -> bool {
+    match event {
+        Event::Heartbeat { .. } => false,
+        Event::Started { .. } | Event::Preparing { .. } => rank == 0,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_for_the_job;
+    use temper_contract::Event;
+
+    #[test]
+    fn rank_0_speaks_for_all() {
+        let evaluating = Event::Preparing { stage: "evaluating".to_owned(), done: 1, total: 2 };
+        let warning = Event::Warning { message: "a checkpoint is damaged".to_owned() };
+        for (event, of_first, of_others) in
+            [(Event::Heartbeat { rank: 0, step: 1 }, false, false), (evaluating, true, false), (warning, true, true)]
+        {
+            assert_eq!((is_for_the_job(&event, 0), is_for_the_job(&event, 1)), (of_first, of_others), "{event:?}");
+        }
     }
 }

@@ -12,6 +12,7 @@ mod meeting;
 mod node;
 mod orphans;
 mod presence;
+mod rank_output;
 mod rank_process;
 mod restore;
 mod verdict;
@@ -58,14 +59,14 @@ fn train(node: &Node, stop: &StopSignal) -> Result<Ending> {
     let restarts_left = node.config.failure.max_restarts.saturating_sub(restarts::count(&node.config.run_folder)?);
     for generation in 0.. {
         logging::set_generation(generation);
-        if generation > 0 && report(&node.config)?.is_some() {
-            // What was lost was lost after the end.
-            break;
-        }
         let verdict = run_generation(node, generation, stop).or_else(|failure| {
             // The other nodes need not find out by waiting.
             node.agree(Verdict::Fail(failure.termination_message()), stop)
         })?;
+        if matches!(verdict, Verdict::Restart { .. } | Verdict::Fail(_)) && report(&node.config)?.is_some() {
+            tracing::warn!(?verdict, "training is done; what was lost was lost after the end");
+            break;
+        }
         match verdict {
             Verdict::Done => break,
             Verdict::Terminated => return Ok(Ending::Terminated),

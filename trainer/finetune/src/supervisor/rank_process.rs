@@ -2,10 +2,11 @@
 
 use super::cause::End;
 use super::node::Node;
+use super::rank_output;
 use crate::failure::{Failure, Result};
 use crate::termination;
 use rustix::process::{Pid, Signal, kill_process};
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -16,7 +17,7 @@ use temper_contract::{Event, env};
 pub(super) enum Heard {
     /// An event.
     Event(Event),
-    /// The end: the process is gone, or will be in a moment.
+    /// The end: the process is gone, or nearly always will be in a moment.
     Closed,
 }
 
@@ -60,13 +61,8 @@ impl RankProcess {
         let mut child = command.spawn().map_err(failed)?;
         let stdout = child.stdout.take();
         std::thread::spawn(move || {
-            for line in stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines()).map_while(std::result::Result::ok) {
-                // Lines that are no event are a library's chatter.
-                if let Some(event) = Event::from_line(&line)
-                    && heard.send((local_rank, Heard::Event(event))).is_err()
-                {
-                    return;
-                }
+            if let Some(stdout) = stdout {
+                rank_output::read(BufReader::new(stdout), |event| heard.send((local_rank, Heard::Event(event))).is_ok());
             }
             // Nobody listens any more once the generation is over.
             let _ = heard.send((local_rank, Heard::Closed));
@@ -87,15 +83,16 @@ impl RankProcess {
         }
     }
 
-    /// Waits for the end of a rank that has closed its output.
-    pub(super) fn end(&mut self) -> Result<End> {
-        let status = self.child.wait().map_err(|error| Failure::unexpected(format!("failed to wait for rank {}: {error}", self.rank)))?;
-        Ok(match status.code() {
+    /// How it ended, if it has. It does not wait: a rank may have closed its output and live on, stuck, while others are to be watched.
+    pub(super) fn end(&mut self) -> Result<Option<End>> {
+        let status = self.child.try_wait();
+        let status = status.map_err(|error| Failure::unexpected(format!("failed to wait for rank {}: {error}", self.rank)))?;
+        Ok(status.map(|status| match status.code() {
             Some(code) => {
                 End::Exited { code, message: termination::read(&self.message_path).map(|message| message_of_rank(message, self.rank)) }
             }
             None => End::Signalled(status.signal().unwrap_or_default()),
-        })
+        }))
     }
 
     /// Ends it at once; one that has ended already stays as it was.
@@ -115,4 +112,28 @@ impl Drop for RankProcess {
 fn message_of_rank(mut message: temper_contract::TerminationMessage, rank: usize) -> temper_contract::TerminationMessage {
     message.rank.get_or_insert(rank);
     message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{End, RankProcess};
+    use std::io::Read;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn a_rank_that_closes_its_output_and_lives_has_not_ended() {
+        // It lives until its input ends or somebody kills it.
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec >&-; read line"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("a shell");
+        let mut output = child.stdout.take().expect("piped");
+        output.read_to_end(&mut Vec::new()).expect("it is closed");
+        // Waiting for a child closes its input, which would end this one.
+        let input = child.stdin.take();
+        let mut rank = RankProcess { rank: 0, child, message_path: "/nowhere/termination.json".into() };
+        assert_eq!(rank.end().expect("a child"), None);
+        rank.kill();
+        assert_eq!(rank.end().expect("a child"), Some(End::Signalled(9)));
+        drop(input);
+    }
 }

@@ -1,6 +1,7 @@
 //! Mistakes and shortages that end a stage with a message: what, where, and what to do next.
 
-use crate::job::{Job, Running};
+use crate::job::{Job, Outcome, Running};
+use crate::tiny_model::{write_gguf, write_rows};
 use std::fs;
 use std::net::TcpListener;
 use std::process::Command;
@@ -24,6 +25,34 @@ fn stages_out_of_order_say_which_is_missing() {
     must_fail(&job, "train", ExitCode::InvalidInput, &["prepare-report.json", "run temper-trainer prepare first"]);
     job.must("prepare");
     must_fail(&job, "publish", ExitCode::InvalidInput, &["train-report.json", "run temper-trainer train first"]);
+}
+
+#[test]
+fn tokens_that_the_report_is_not_about_are_not_trained_on() {
+    let mut job = Job::new();
+    job.must("prepare");
+    write_rows(&job.path("rows.jsonl"), 41, None);
+    job.variable(env::KILL_AT, "prepare.report");
+    assert_eq!(job.run("prepare").code(), -9);
+    job.variables.clear();
+    must_fail(&job, "train", ExitCode::InvalidInput, &["prepare-report.json", "run temper-trainer prepare again"]);
+    job.must("prepare");
+    job.must("train");
+}
+
+#[test]
+fn a_rope_that_a_whole_model_cannot_say_is_found_before_training() {
+    let job = Job::new();
+    let path = job.path("odd.gguf");
+    write_gguf(&path, &[1.0, 3.0]);
+    let job = job.with(|config| {
+        config.base_model.path = path;
+        config.output.merge_adapter = true;
+    });
+    let words = ["odd.gguf", "rope_freqs.weight is [1.0, 3.0]", "mergeAdapter: false"];
+    must_fail(&job, "prepare", ExitCode::InvalidInput, &words);
+    let job = job.with(|config| config.method = temper_contract::config::Method::Full);
+    must_fail(&job, "prepare", ExitCode::InvalidInput, &words);
 }
 
 #[test]
@@ -75,12 +104,7 @@ fn a_full_disk_keeps_the_previous_checkpoint() {
     assert_eq!(job.run("train").code(), -9);
     job.variables.clear();
 
-    // Writes beyond 16 KiB fail, as on a full disk: room for logs and manifests, not for weights.
-    let train = job.command("train");
-    let mut limited = Command::new("bash");
-    limited.arg("-c").arg(r#"trap '' XFSZ; ulimit -f 16; exec "$@""#).arg("bash").arg(train.get_program()).args(train.get_args());
-    job.isolate(&mut limited);
-    let outcome = Running::start(limited).finish();
+    let outcome = on_a_full_disk(&job, "train");
     outcome.expect(ExitCode::Storage);
     let message = job.termination();
     assert!(message.message.contains("weights.safetensors") && message.next_step.contains("make room"), "{message:?}");
@@ -91,6 +115,28 @@ fn a_full_disk_keeps_the_previous_checkpoint() {
     job.must("train");
     job.must("publish");
     assert_eq!(job.adapter(), reference.adapter());
+}
+
+#[test]
+fn a_full_disk_while_publishing_is_no_fault_of_the_job() {
+    let job = Job::new().with(big_adapter);
+    job.must("prepare");
+    job.must("train");
+    let outcome = on_a_full_disk(&job, "publish");
+    outcome.expect(ExitCode::Storage);
+    let message = job.termination();
+    assert!(message.message.contains("adapter_model.safetensors") && message.next_step.contains("make room"), "{message:?}");
+    assert!(!job.path(".tmp-output").exists(), "nothing half-written takes up room");
+    job.must("publish");
+}
+
+/// Runs a stage where writes beyond 16 KiB fail, as on a full disk: room for logs and manifests, not for weights.
+fn on_a_full_disk(job: &Job, stage: &str) -> Outcome {
+    let stage = job.command(stage);
+    let mut limited = Command::new("bash");
+    limited.arg("-c").arg(r#"trap '' XFSZ; ulimit -f 16; exec "$@""#).arg("bash").arg(stage.get_program()).args(stage.get_args());
+    job.isolate(&mut limited);
+    Running::start(limited).finish()
 }
 
 fn big_adapter(config: &mut temper_contract::TrainerConfig) {

@@ -9,7 +9,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use temper_c10d::Store;
-use temper_contract::{Event, env, metric};
+use temper_contract::event::StepRecord;
+use temper_contract::{Event, env, layout, metric};
+
+/// What a metric shows of a step.
+type OfAStep = fn(&StepRecord) -> f64;
 
 /// Mounts everything read-only but the job's folder, then becomes user 65532 without any capability.
 const CONFINE: &str = r#"
@@ -127,6 +131,8 @@ fn every_rank_serves_what_a_status_needs() {
     let mut job = Job::new().ranks(2).with(|config| {
         config.hyperparameters.max_steps = Some(1_000_000);
         config.failure.max_restarts = 1;
+        // So far apart that for a while after a restart the newest is the one that training went on from.
+        config.checkpoint.save_steps = Some(100);
     });
     let port = free_ports();
     job.must("prepare");
@@ -136,20 +142,51 @@ fn every_rank_serves_what_a_status_needs() {
     send(running.ranks()[1], Signal::KILL);
     let started = running.wait_for("resumption", |event| matches!(event, Event::Started { resumed_from_step: 1.., .. }));
     let Event::Started { resumed_from_step, total_steps, .. } = started else { unreachable!() };
-    running.wait_for("step", |event| matches!(event, Event::Step(_)));
+    let checkpoint = job.config.checkpoint_folder.join(layout::attempt_folder(2)).join(layout::step_folder(resumed_from_step));
+    let manifest = fs::metadata(checkpoint.join(layout::CHECKPOINT_MANIFEST));
+    let written = manifest.and_then(|manifest| manifest.modified()).expect("training went on from it");
+    // No rank takes part in a step before it has told of the one before.
+    running.wait_for_step(resumed_from_step + 2);
+    let mut scrapes = Vec::new();
     for rank in 0..2 {
-        let text = scrape(port + rank).expect("it listens");
+        let youngest = written.elapsed().expect("in the past").as_secs_f64();
+        let [before, text, after] = [(); 3].map(|()| scrape(port + rank).expect("it listens"));
+        let oldest = written.elapsed().expect("in the past").as_secs_f64();
         let is = |metric| value(&text, metric);
         assert_eq!((is(metric::ATTEMPT), is(metric::RESTARTS)), (2.0, 1.0));
         assert_eq!((is(metric::RESUMED_FROM_STEP), is(metric::TOTAL_STEPS)), (resumed_from_step as f64, total_steps as f64));
-        assert!(is(metric::STEP) > resumed_from_step as f64 || rank == 1, "{text}");
+        assert!(is(metric::STEP) > resumed_from_step as f64, "{text}");
         assert!(is(metric::STARTED) > 1.7e9 && is(metric::LAST_PROGRESS) >= is(metric::STARTED), "{text}");
         assert_eq!(is(metric::CHECKPOINT_ATTEMPT), 2.0);
         assert!(is(metric::CHECKPOINT_STEP) >= resumed_from_step as f64);
+        // On a machine so slow that another was saved meanwhile, that one is younger. Clocks of files tick coarsely.
+        let youngest = if is(metric::CHECKPOINT_STEP) == resumed_from_step as f64 { youngest - 0.1 } else { 0.0 };
+        let age = is(metric::CHECKPOINT_AGE);
+        assert!(age > 0.0 && age >= youngest && age <= oldest + 0.1, "{age} is not between {youngest} and {oldest}");
         assert!(is(metric::RESIDENT_MEMORY) > 0.0 && is(metric::TRAINING_LOSS).is_finite());
+        scrapes.push((value(&before, metric::STEP) - 1.0..=value(&after, metric::STEP) + 1.0, text));
     }
     send(running.pid(), Signal::TERM);
     assert_eq!(running.finish().code(), 143);
+
+    // While training goes on, a scrape finds the values of some step between those which the scrapes before and after it find.
+    let log = job.steps();
+    let of_a_step: [(metric::Metric, OfAStep); 4] = [
+        // 40 rows are ten steps of two micro-batches of two.
+        (metric::EPOCH, |record| record.step as f64 / 10.0),
+        (metric::LEARNING_RATE, |record| record.learning_rate),
+        (metric::GRADIENT_NORM, |record| record.gradient_norm),
+        (metric::TRAINING_LOSS, |record| record.training_loss),
+    ];
+    for (rank, (steps, text)) in scrapes.iter().enumerate() {
+        let records: Vec<&StepRecord> = log.iter().filter(|record| steps.contains(&(record.step as f64))).collect();
+        for (metric, of) in of_a_step {
+            let shown = value(text, metric);
+            // JSON's reader rounds the last bit.
+            let is_shown = records.iter().any(|record| (of(record) - shown).abs() <= 1e-12 * shown.abs());
+            assert!(is_shown, "rank {rank}: {} {shown} is of none of the steps {steps:?}", metric.name);
+        }
+    }
 }
 
 #[test]

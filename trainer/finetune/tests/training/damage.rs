@@ -1,12 +1,15 @@
 //! Damaged checkpoints are refused, whatever the damage, and the one before is taken.
 
-use crate::job::Job;
+use crate::job::{Job, PATIENCE, Running};
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use temper_contract::{Event, ExitCode, env};
+use std::process::Command;
+use temper_c10d::Store;
+use temper_contract::config::Method;
+use temper_contract::{Event, ExitCode, TrainerConfig, env};
 
-fn flip_a_bit(path: &Path, from_end: u64) {
+pub(crate) fn flip_a_bit(path: &Path, from_end: u64) {
     let file = OpenOptions::new().read(true).write(true).open(path).expect("it is there");
     let at = file.metadata().expect("it is there").len() - from_end;
     let mut byte = [0];
@@ -25,7 +28,7 @@ fn killed() -> Job {
     job
 }
 
-fn resumed_from(events: &[Event]) -> Option<u64> {
+pub(crate) fn resumed_from(events: &[Event]) -> Option<u64> {
     events.iter().find_map(|event| match event {
         Event::Started { resumed_from_step, .. } => Some(*resumed_from_step),
         _ => None,
@@ -114,6 +117,47 @@ fn another_jobs_checkpoint_is_refused() {
     outcome.expect(ExitCode::InvalidInput);
     let message = job.termination();
     assert!(message.message.contains("step-00000009") && message.message.contains("seed 42 instead of 43"), "{message:?}");
+}
+
+#[test]
+fn a_checkpoint_of_another_lora_rank_is_refused() {
+    let job = killed().with(|config| {
+        let Method::Lora(lora) = &mut config.method else { unreachable!() };
+        lora.r = 8;
+    });
+    let outcome = job.run("train");
+    outcome.expect(ExitCode::InvalidInput);
+    let message = job.termination();
+    assert!(message.message.contains("step-00000009") && message.message.contains("to other settings: weights.safetensors"), "{message:?}");
+    assert_eq!(job.checkpoints(0).len(), 2, "nothing is begun anew");
+}
+
+#[test]
+fn ranks_that_find_different_checkpoints_of_one_step_do_not_train_together() {
+    let mut job = killed();
+    // What rank 1 sees: the same step, written under another number.
+    let (seen, other) = (job.checkpoints(0)[1].clone(), job.path("elsewhere/attempt-1/step-00000009"));
+    fs::create_dir_all(&other).expect("writable");
+    for file in fs::read_dir(&seen).expect("there").flatten() {
+        fs::copy(file.path(), other.join(file.file_name())).expect("writable");
+    }
+    let manifest = fs::read_to_string(other.join("manifest.json")).expect("there");
+    fs::write(other.join("manifest.json"), manifest.replace("\"attempt\": 0", "\"attempt\": 1")).expect("writable");
+    let store = Store::host(0, PATIENCE).expect("a free port");
+    job.variable(env::MASTER_PORT, store.port().to_string()).variable(env::WORLD_SIZE, "2");
+    let ranks = [(0, job.config.checkpoint_folder.clone()), (1, job.path("elsewhere"))].map(|(rank, checkpoint_folder)| {
+        let config = TrainerConfig { checkpoint_folder, ..job.config.clone() };
+        let path = job.path(&format!("config-{rank}.json"));
+        fs::write(&path, serde_json::to_vec(&config).expect("plain fields")).expect("writable");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_temper-trainer"));
+        command.arg("rank").arg("--config").arg(path);
+        job.isolate(&mut command);
+        command.env(env::RANK, rank.to_string()).env(env::TERMINATION_MESSAGE_PATH, job.path(&format!("termination-{rank}.json")));
+        Running::start(command)
+    });
+    for rank in ranks {
+        rank.finish().expect(ExitCode::PeerLost);
+    }
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Two supervisors, as on two nodes, that meet over the store, watch each other and restart together.
 
-use crate::job::{Job, Running, read, send, send_to_all};
+use crate::job::{Job, PATIENCE, Running, read, send, send_to_all};
 use rustix::process::Signal;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use temper_c10d::Store;
 use temper_contract::{Event, ExitCode, LastWord, StageReport, TerminationMessage, env};
 
 /// A port that was free a moment ago.
@@ -66,12 +67,32 @@ fn two_nodes_train_as_two_ranks_do() {
     assert_eq!(outcome.events.iter().filter(|event| matches!(event, Event::Started { .. })).count(), 1);
     let other = second.finish();
     other.expect(ExitCode::Success);
-    assert!(!other.events.iter().any(|event| matches!(event, Event::Started { .. })), "rank 0 speaks for all: {:?}", other.events);
+    let of_rank_0 = |event: &Event| matches!(event, Event::Started { .. } | Event::Preparing { .. });
+    assert!(!other.events.iter().any(of_rank_0), "rank 0 speaks for all: {:?}", other.events);
     let word = LastWord::parse(&std::fs::read_to_string(last_word_path(&job, 0)).expect("node 0 leaves its report"));
     assert_eq!(word, Some(LastWord::Done(StageReport::Trained(job.train_report()))));
     assert!(!last_word_path(&job, 1).exists(), "the other node has nothing to add");
     job.must("publish");
     assert_eq!(job.adapter(), reference.adapter());
+}
+
+#[test]
+fn every_rank_tells_its_supervisor_how_far_its_evaluation_is() {
+    let mut job = Job::new();
+    job.must("prepare");
+    let store = Store::host(0, PATIENCE).expect("a free port");
+    job.variable(env::MASTER_PORT, store.port().to_string()).variable(env::WORLD_SIZE, "2");
+    let ranks = [0, 1].map(|rank| {
+        let mut command = job.command("rank");
+        command.env(env::RANK, rank.to_string()).env(env::TERMINATION_MESSAGE_PATH, last_word_path(&job, rank));
+        Running::start(command)
+    });
+    for rank in ranks {
+        let outcome = rank.finish();
+        outcome.expect(ExitCode::Success);
+        let is_evaluation = |event: &Event| matches!(event, Event::Preparing { stage, .. } if stage == "evaluating");
+        assert!(outcome.events.iter().any(is_evaluation), "{:?}", outcome.events);
+    }
 }
 
 #[test]

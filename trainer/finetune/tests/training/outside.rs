@@ -1,6 +1,7 @@
 //! Commands outside a job: inspect, evaluate, generate.
 
 use crate::job::Job;
+use crate::tiny_model::write_gguf;
 use serde_json::Value;
 use std::fs;
 use std::process::Command;
@@ -94,6 +95,20 @@ fn inspection_counts_what_would_be_trained() {
     // r (in + out) of each of seven modules, twice: q, o 32+32; k, v 32+16; gate, up, down 32+48.
     assert_eq!((model.adapted_modules, model.parameters.trainable), (14, 2 * 4 * (2 * 64 + 2 * 48 + 3 * 80)));
     assert_eq!(report.dataset.expect("it is there").files, 1);
+}
+
+#[test]
+fn inspection_finds_a_rope_that_a_whole_model_cannot_say() {
+    let job = Job::new();
+    let path = job.path("odd.gguf");
+    write_gguf(&path, &[1.0, 3.0]);
+    let mut job = job.with(|config| config.base_model.path = path);
+    for (merge_adapter, found) in [(true, 1), (false, 0)] {
+        job.config.output.merge_adapter = merge_adapter;
+        let problems = inspect(&job).problems;
+        let of_rope = problems.iter().filter(|problem| problem.message.contains("rope_freqs.weight is [1.0, 3.0]")).count();
+        assert_eq!(of_rope, found, "{problems:?}");
+    }
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! A whole job whose model, rows, checkpoints and output lie in an object store.
 
+use crate::damage::{flip_a_bit, resumed_from};
 use crate::job::Job;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use temper_contract::config::{Credentials, Remote, Validation};
-use temper_contract::{Event, ExitCode};
-use temper_storage::{Purpose, Settings, Writer, blocking};
+use temper_contract::{Event, ExitCode, env, layout};
+use temper_storage::{Mirror, Purpose, Settings, Writer, blocking};
 use temper_test_stores::{s3, s3_bucket, unique};
 
 /// A bucket, and the mounted Secret that opens it.
@@ -91,22 +92,67 @@ fn a_machine_without_checkpoints_takes_those_of_the_store() {
         (job.train_report().step, job.adapter())
     };
     // Another machine: of training, only the store has anything.
-    for path in ["run/checkpoints", "run/train-report.json", "run/publish-report.json", "output"] {
-        let path = job.path(path);
-        if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.expect("removed");
-    }
+    forget(&job, &["run/checkpoints", "run/train-report.json", "run/publish-report.json", "output"]);
     let mut job = job;
-    job.variable(temper_contract::env::ATTEMPT, "1");
+    job.variable(env::ATTEMPT, "1");
     let trained = job.must("train");
-    let resumed = trained.events.iter().find_map(|event| match event {
-        Event::Started { resumed_from_step, .. } => Some(*resumed_from_step),
-        _ => None,
-    });
-    assert_eq!(resumed, Some(done), "{:?}", trained.events);
+    assert_eq!(resumed_from(&trained.events), Some(done), "{:?}", trained.events);
     // And publishing alone finds the checkpoint, too.
     fs::remove_dir_all(job.path("run/checkpoints")).expect("removed");
     job.must("publish");
     assert!(job.adapter() == expected, "the adapter's bytes differ");
+}
+
+/// Removes what the stages left, for them to be done again.
+fn forget(job: &Job, paths: &[&str]) {
+    for path in paths {
+        let path = job.path(path);
+        if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.expect("removed");
+    }
+}
+
+#[test]
+fn damaged_checkpoints_are_replaced_by_the_stores_copies() {
+    let (job, _store) = remote_job();
+    for stage in ["prepare", "train", "publish"] {
+        job.must(stage);
+    }
+    let (done, expected) = (job.train_report().step, job.adapter());
+    let damage = |folder: &PathBuf| flip_a_bit(&folder.join("weights.safetensors"), 5);
+    // The older one is whole, but it is not what was trained.
+    damage(job.checkpoints(0).last().expect("the final one"));
+    forget(&job, &["run/publish-report.json", "output"]);
+    job.must("publish");
+    assert!(job.adapter() == expected, "the adapter's bytes differ");
+    // None is whole.
+    job.checkpoints(0).iter().for_each(damage);
+    forget(&job, &["run/train-report.json"]);
+    assert_eq!(resumed_from(&job.must("train").events), Some(done));
+}
+
+#[test]
+fn another_machine_that_counts_attempts_from_zero_goes_on_above_the_stores_copies() {
+    let (job, store) = remote_job();
+    let mut job = job.with(|config| config.checkpoint.save_total_limit = 1);
+    job.must("prepare");
+    // Attempt 1 of the first machine saved step 9, and the copy came through.
+    let remote = job.config.checkpoint.mirror.take();
+    job.variable(env::ATTEMPT, "1").variable(env::KILL_AT, "group:train.step_logged@10");
+    assert_eq!(job.run("train").code(), -9);
+    let saved = job.checkpoints(1).pop().expect("step 9");
+    let mirror = Mirror::open(&store.at("checkpoints"), layout::CHECKPOINT_MANIFEST, &Settings::default()).expect("it is a place");
+    blocking::run(mirror.put(&saved, "attempt-1/step-00000009")).expect("uploaded");
+
+    job.variables.clear();
+    job.config.checkpoint.mirror = remote;
+    forget(&job, &["run/checkpoints"]);
+    assert_eq!(resumed_from(&job.must("train").events), Some(9));
+    assert!(job.train_report().checkpoint.ends_with("attempt-2/step-00000012"), "{:?}", job.train_report());
+    assert_eq!((job.checkpoints(0).len(), job.checkpoints(2).len()), (0, 1));
+    assert_eq!(blocking::run(mirror.list()).expect("listed"), ["attempt-2/step-00000012"]);
+    // A third one has nothing but the store's, either.
+    forget(&job, &["run/checkpoints"]);
+    job.must("publish");
 }
 
 #[test]

@@ -105,3 +105,50 @@ pub(crate) fn write_rows(path: &Path, rows: usize, poisoned_row: Option<usize>) 
     }
     fs::write(path, text).expect("writable");
 }
+
+/// Writes the header of a one-layer Llama with these factors of its rotary frequencies, and zeros for weights: enough to be opened.
+pub(crate) fn write_gguf(path: &Path, rope_factors: &[f32; 2]) {
+    let text = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
+    let number = |key: &str, value: u32| [text(&format!("llama.{key}")), [4u32, value].map(u32::to_le_bytes).concat()].concat();
+    let pairs = [
+        [text("general.architecture"), 8u32.to_le_bytes().to_vec(), text("llama")].concat(),
+        number("block_count", 1),
+        number("context_length", 64),
+        number("embedding_length", 8),
+        number("feed_forward_length", 12),
+        number("attention.head_count", 2),
+        number("attention.head_count_kv", 1),
+        [text("llama.attention.layer_norm_rms_epsilon"), 6u32.to_le_bytes().to_vec(), 1e-5f32.to_le_bytes().to_vec()].concat(),
+    ];
+    // As in the file, the fastest dimension first. The factors come first among the data.
+    let tensors: [(&str, &[u64]); 12] = [
+        ("rope_freqs", &[2]),
+        ("token_embd", &[8, 6]),
+        ("blk.0.attn_q", &[8, 8]),
+        ("blk.0.attn_k", &[8, 4]),
+        ("blk.0.attn_v", &[8, 4]),
+        ("blk.0.attn_output", &[8, 8]),
+        ("blk.0.ffn_gate", &[8, 12]),
+        ("blk.0.ffn_up", &[8, 12]),
+        ("blk.0.ffn_down", &[12, 8]),
+        ("blk.0.attn_norm", &[8]),
+        ("blk.0.ffn_norm", &[8]),
+        ("output_norm", &[8]),
+    ];
+    let mut bytes = [b"GGUF".to_vec(), 3u32.to_le_bytes().to_vec()].concat();
+    bytes.extend([tensors.len() as u64, pairs.len() as u64].map(u64::to_le_bytes).concat());
+    bytes.extend(pairs.concat());
+    let mut data: Vec<u8> = rope_factors.iter().flat_map(|factor| factor.to_le_bytes()).collect();
+    for (name, shape) in tensors {
+        let offset = if name == "rope_freqs" { 0 } else { data.len().next_multiple_of(32) };
+        bytes.extend(text(&format!("{name}.weight")));
+        bytes.extend((shape.len() as u32).to_le_bytes());
+        bytes.extend(shape.iter().flat_map(|extent| extent.to_le_bytes()));
+        bytes.extend(0u32.to_le_bytes());
+        bytes.extend((offset as u64).to_le_bytes());
+        data.resize(offset + 4 * shape.iter().product::<u64>() as usize, 0);
+    }
+    bytes.resize(bytes.len().next_multiple_of(32), 0);
+    bytes.extend(data);
+    fs::write(path, bytes).expect("writable");
+}

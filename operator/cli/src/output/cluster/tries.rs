@@ -57,6 +57,7 @@ pub fn end(attempt: &AttemptStatus) -> String {
         StopCause::Suspended => "told to stop: suspended",
         StopCause::DeadlineExceeded => "told to stop: activeDeadlineSeconds had passed",
         StopCause::NoProgress => "told to stop: no step for stallTimeoutSeconds",
+        StopCause::PodsMissing => "told to stop: some pods did not start",
     });
     let end = match (attempt.end, attempt.exit_code) {
         (None, _) => stop.map_or("runs", |_| "is stopping").to_owned(),

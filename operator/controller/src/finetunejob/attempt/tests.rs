@@ -139,3 +139,26 @@ fn a_job_that_succeeded_is_waited_for_until_its_pods_are_seen_to_have_ended() {
     let silent = seen("Complete", vec![ended("p-0", 0, "", 50), ended("p-1", 0, "", 50)]);
     assert!(matches!(silent.fate(at(60)), Fate::Ended { .. }), "nothing is to come any more");
 }
+
+#[test]
+fn a_try_lacks_pods_when_one_gives_up_waiting_for_another_that_has_not_started() {
+    let pending = || json!({ "metadata": { "name": "b" }, "status": { "phase": "Pending" } });
+    let gave_up = |code| ended("a", code, &word(ExitCode::Rendezvous), 10);
+    assert!(seen("", vec![gave_up(14), pending()]).lacks_pods());
+    assert!(!seen("", vec![running("a"), pending()]).lacks_pods(), "it may come yet");
+    assert!(!seen("", vec![gave_up(14), running("b")]).lacks_pods(), "they could not reach each other");
+    assert!(!seen("", vec![gave_up(1), pending()]).lacks_pods(), "it failed by itself");
+    assert!(!seen("Going", vec![gave_up(14), pending()]).lacks_pods());
+}
+
+#[test]
+fn the_end_of_a_log_speaks_for_a_process_that_left_no_word() {
+    let said = |message: &str| match seen("Failed", vec![ended("a", 139, message, 10)]).fate(at(12)) {
+        Fate::Ended { end, .. } => end.sentence(),
+        other => panic!("{other:?}"),
+    };
+    let long = "x".repeat(4000);
+    assert_eq!(said("one\n\ntwo\nthree\nfour\n"), "the process was ended by signal 11; see its log; it last said: two | three | four");
+    assert!(said(&long).len() < 500);
+    assert_eq!(said(" \n"), "the process was ended by signal 11; see its log");
+}

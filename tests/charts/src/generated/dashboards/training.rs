@@ -140,7 +140,12 @@ pub(super) fn dashboard() -> Dashboard {
                         "Step of the newest durable checkpoint, and the one that the ranks went on from.",
                         vec![(of_job(CHECKPOINT_STEP), "{{job_name}} newest"), (of_job(RESUMED_FROM_STEP), "{{job_name}} resumed from")],
                     ),
-                    curve("Age", "s", "What a failure now would lose. Zero: this process has written none yet.", of_job(CHECKPOINT_AGE)),
+                    curve(
+                        "Age",
+                        "s",
+                        "Age of the newest checkpoint: what a failure now would lose, and the time before training went on. Zero: there is none yet.",
+                        of_job(CHECKPOINT_AGE),
+                    ),
                     curve("Written by attempt", "short", "Attempt that wrote the newest one.", of_job(CHECKPOINT_ATTEMPT)),
                 ],
             },

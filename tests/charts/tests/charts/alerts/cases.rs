@@ -139,9 +139,15 @@ fn training() -> Vec<Case> {
         ),
         case(
             "the newest checkpoint is older than two hours",
-            vec![trainer("checkpoint_age_seconds", "0+60x200")],
+            vec![trainer("checkpoint_age_seconds", "0+60x200"), trainer("training_started_timestamp_seconds", "60+0x200")],
             130,
             &["TemperCheckpointTooOld job_name=listings namespace=ml pod=listings-a0-0-x"],
+        ),
+        case(
+            "training goes on from an old one",
+            vec![trainer("checkpoint_age_seconds", "86400+60x200"), trainer("training_started_timestamp_seconds", "0+0x60 3600+0x200")],
+            130,
+            &[],
         ),
         case("checkpoints are written", vec![trainer("checkpoint_age_seconds", "1+60x60 1+60x60 1+60x60")], 130, &[]),
         case(

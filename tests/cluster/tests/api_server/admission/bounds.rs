@@ -112,7 +112,7 @@ async fn keeps_each(file: &str, definition: Value, least: usize) {
 
 #[tokio::test]
 async fn each_bound_of_a_job_is_kept() {
-    keeps_each("finetunejob.yaml", crd::fine_tune_job(), 150).await;
+    keeps_each("reference/finetunejob.yaml", crd::fine_tune_job(), 150).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,48 @@
+//! `temper` as its users have it: beside real pods.
+
+use std::process::Command;
+
+use temper_cluster_tests::ran::{Ran, run};
+use temper_cluster_tests::{Nodes, binaries};
+use temper_contract::Event;
+
+use crate::job::{NAME, Place, STEPS};
+
+/// Runs `temper ARGUMENTS` on the job's namespace.
+fn temper(nodes: &Nodes, place: &Place, arguments: &[&str]) -> Ran {
+    let mut command = Command::new(binaries::ours("temper"));
+    command.args(arguments).arg("--kubeconfig").arg(nodes.kubeconfig()).args(["-n", place.namespace.name()]);
+    run(command, "")
+}
+
+/// Holds the job as a person does, and comes back when its pods are gone.
+///
+/// # Panics
+/// When the command fails.
+pub(crate) fn suspend(nodes: &Nodes, place: &Place) {
+    temper(nodes, place, &["suspend", NAME]).succeeded("temper suspend");
+}
+
+/// Both nodes of the attempt that runs are heard.
+///
+/// # Panics
+/// When one is not.
+pub(crate) fn logs_of_both_nodes(nodes: &Nodes, place: &Place) {
+    let said = temper(nodes, place, &["logs", NAME, "--stage", "train"]).succeeded("temper logs");
+    for node in ["[0", "[1"] {
+        assert!(said.lines().any(|line| line.contains(node)), "nothing of node {node}] in:\n{said}");
+    }
+}
+
+/// Follows the job's logs until it has ended: its last step is told.
+///
+/// # Panics
+/// When it is not.
+pub(crate) fn follow_to_the_end(nodes: &Nodes, place: &Place) {
+    let said = temper(nodes, place, &["logs", NAME, "--follow", "--output", "json"]).succeeded("temper logs --follow");
+    let steps = said.lines().filter_map(Event::from_line).filter_map(|event| match event {
+        Event::Step { step, .. } => Some(step),
+        _ => None,
+    });
+    assert_eq!(steps.max(), Some(STEPS), "{said}");
+}
