@@ -77,7 +77,8 @@ fn the_chart_takes_the_variables_that_the_operator_takes() {
         let rendered = helm().template(&json!({ "trainer": { "env": { name: "x" } } }));
         assert_eq!(rendered.is_ok(), is_taken, "the chart: {name}");
         if let Err(error) = rendered {
-            assert!(error.to_string().contains("/trainer/env"), "{error}");
+            // Of a name that is refused, Helm's validator tells the name and not always the place.
+            assert!(error.to_string().contains(name), "{name}: {error}");
         }
     }
 }
