@@ -41,7 +41,7 @@ pub(crate) fn logs_of_both_nodes(nodes: &Nodes, place: &Place) {
 pub(crate) fn follow_to_the_end(nodes: &Nodes, place: &Place) {
     let said = temper(nodes, place, &["logs", NAME, "--follow", "--output", "json"]).succeeded("temper logs --follow");
     let steps = said.lines().filter_map(Event::from_line).filter_map(|event| match event {
-        Event::Step { step, .. } => Some(step),
+        Event::Step(record) => Some(record.step),
         _ => None,
     });
     assert_eq!(steps.max(), Some(STEPS), "{said}");
