@@ -41,7 +41,7 @@ fn write_initial_adapter(config: &TrainerConfig, folder: &Path) -> Result<()> {
     let source = ModelSource::open(&config.base_model.path)?;
     let model = Model::load(&source, &config.method, Precision::Fp32, tch::Device::Cpu, config.hyperparameters.seed)?;
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    temper_model::save::adapter(&model, folder, &config.base_model.path.to_string_lossy())?;
+    temper_model::save::adapter(&model, folder, &config.base_model.path.to_string_lossy(), None)?;
     Ok(())
 }
 

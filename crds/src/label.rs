@@ -19,6 +19,10 @@ pub const SPEC_DIGEST: &str = "temper.dev/spec-digest";
 pub const CONTENT_DIGEST: &str = "temper.dev/content-digest";
 /// Annotation on a ModelVersion whose stage someone moved: who it was.
 pub const STAGE_CHANGED_BY: &str = "temper.dev/stage-changed-by";
+/// Prefix of the labels and annotations by which Kueue knows its jobs.
+pub const KUEUE_PREFIX: &str = "kueue.x-k8s.io/";
+/// Kueue's label with the queue that a job waits in.
+pub const KUEUE_QUEUE_NAME: &str = "kueue.x-k8s.io/queue-name";
 /// Kubernetes' own label for the program that manages an object.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The value of `MANAGED_BY` on Temper's objects.

@@ -8,10 +8,8 @@ use crate::pod;
 use crate::settings::Settings;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
+use temper_crds::label;
 use temper_planner::{Stage, ValidatedFineTuneJob};
-
-/// The label by which a queue of Kueue takes a Job.
-const QUEUE_NAME: &str = "kueue.x-k8s.io/queue-name";
 
 /// A Job that prepares or publishes. No queue holds it: it takes no accelerator.
 pub(crate) fn of_stage(job: &ValidatedFineTuneJob, owner: &Owner, settings: &Settings, stage: Stage, attempt: u64) -> Job {
@@ -39,7 +37,7 @@ pub(crate) fn of_attempt(
         spec.completion_mode = Some("Indexed".to_owned());
         (spec.completions, spec.parallelism) = (Some(nodes), Some(nodes));
         // The queue says when it begins, and whether it goes on; without one nobody is to be asked.
-        spec.suspend = job.placement.queue_labels.contains_key(QUEUE_NAME).then_some(true);
+        spec.suspend = job.placement.queue_labels.contains_key(label::KUEUE_QUEUE_NAME).then_some(true);
     }
     batch_job
 }

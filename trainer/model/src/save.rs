@@ -13,14 +13,9 @@ const INDEX: &str = "model.safetensors.index.json";
 /// What transformers expects in the metadata.
 const METADATA: &[(&str, &str)] = &[("format", "pt")];
 
-/// Writes `adapter_config.json` and `adapter_model.safetensors` (fp32) into an existing folder, for a model loaded with LoRA. `base_model` is recorded as
-/// `base_model_name_or_path`.
-pub fn adapter(model: &Model, folder: &Path, base_model: &str) -> Result<(), Error> {
-    adapter_of_revision(model, folder, base_model, None)
-}
-
-/// The same for a base model on the hub, of which `base_model` is the repository and `revision` a branch, tag or commit.
-pub fn adapter_of_revision(model: &Model, folder: &Path, base_model: &str, revision: Option<&str>) -> Result<(), Error> {
+/// Writes `adapter_config.json` and `adapter_model.safetensors` (fp32) into an existing folder, for a model loaded with LoRA. `base_model` is
+/// recorded as `base_model_name_or_path`; where that is a repository of the hub, `revision` is its branch, tag or commit.
+pub fn adapter(model: &Model, folder: &Path, base_model: &str, revision: Option<&str>) -> Result<(), Error> {
     let _guard = tch::no_grad_guard();
     let Some(Method::Lora(lora)) = &model.method else {
         let reason = "the model has no adapters; save it whole".to_owned();

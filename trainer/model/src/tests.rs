@@ -202,13 +202,13 @@ fn an_adapter_reads_back_and_a_merged_model_computes_the_same() {
         let expected = model.logits(&ids).expect("sound ids");
         let tolerance = if precision == Precision::Fp32 { 1e-5 } else { 0.05 };
         let out = tempfile::tempdir().expect("a temporary folder");
-        save::adapter(&model, out.path(), "file:///base").expect("a writable folder");
+        save::adapter(&model, out.path(), "file:///base", None).expect("a writable folder");
         let mut loaded = Model::load_frozen(&source, Some(out.path()), precision, Device::Cpu).expect("what was written");
         assert_eq!(loaded.trainable().master, model.trainable().master);
         close(&loaded.logits(&ids).expect("sound ids"), &expected, tolerance);
 
         let again = tempfile::tempdir().expect("a temporary folder");
-        save::adapter(&model, again.path(), "file:///base").expect("a writable folder");
+        save::adapter(&model, again.path(), "file:///base", None).expect("a writable folder");
         for file in ["adapter_model.safetensors", "adapter_config.json"] {
             let read = |folder: &tempfile::TempDir| std::fs::read(folder.path().join(file)).expect("it was written");
             assert_eq!(read(&out), read(&again), "{file}");
@@ -242,7 +242,7 @@ fn a_whole_model_that_config_json_cannot_describe_is_not_saved() {
     let error = save::full(&model, &source, out.path()).expect_err("refused").to_string();
     assert!(error.contains("rope_freqs.weight is [1.0, 3.0, 3.0]") && error.contains("mergeAdapter: false"), "{error}");
     assert_eq!(std::fs::read_dir(out.path()).expect("a folder").count(), 0, "nothing half is left");
-    save::adapter_of_revision(&model, out.path(), "org/base", Some("v1")).expect("an adapter needs no config.json");
+    save::adapter(&model, out.path(), "org/base", Some("v1")).expect("an adapter needs no config.json");
     let written = temper_artifact::AdapterConfig::read(out.path()).expect("what was written");
     assert_eq!((written.base_model_name_or_path.as_deref(), written.revision.as_deref()), (Some("org/base"), Some("v1")));
 }
@@ -252,13 +252,13 @@ fn an_adapter_of_another_model_is_refused() {
     let all = configs();
     let Loaded { model, .. } = load(&all[0].1, &lora(0.0));
     let out = tempfile::tempdir().expect("a temporary folder");
-    save::adapter(&model, out.path(), "base").expect("a writable folder");
+    save::adapter(&model, out.path(), "base", None).expect("a writable folder");
     let other = load(&all[2].1, &lora(0.0));
     let error = Model::load_frozen(&other.source, Some(out.path()), Precision::Fp32, Device::Cpu).expect_err("other shapes");
     assert!(error.to_string().contains("has shape"), "{error}");
     let mut frozen = Model::load_frozen(&other.source, None, Precision::Fp32, Device::Cpu).expect("whole");
     assert!(frozen.load_adapter(out.path()).is_err());
-    assert!(save::adapter(&frozen, out.path(), "base").is_err());
+    assert!(save::adapter(&frozen, out.path(), "base", None).is_err());
 }
 
 #[test]

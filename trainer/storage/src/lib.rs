@@ -29,3 +29,4 @@ pub use fetch::{Fetched, Purpose, Skipped, fetch};
 pub use mirror::Mirror;
 pub use settings::Settings;
 pub use upload::{Uploaded, Writer, upload};
+pub use uri::HubPath;

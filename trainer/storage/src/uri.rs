@@ -31,6 +31,37 @@ pub(crate) enum RepositoryKind {
     Dataset,
 }
 
+/// What is written after `hf://`, in its parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubPath<'a> {
+    pub(crate) kind: RepositoryKind,
+    /// The repository's OWNER/NAME.
+    pub name: String,
+    /// The branch, tag or commit after `@`, if one is written.
+    pub revision: Option<&'a str>,
+    pub(crate) path: &'a str,
+}
+
+impl<'a> HubPath<'a> {
+    /// Reads `[models/|datasets/]OWNER/NAME[@REVISION][/PATH]`; `None` where one of the three is empty that must not be.
+    pub fn split(rest: &'a str) -> Option<Self> {
+        let (kind, rest) = match rest.split_once('/') {
+            Some(("datasets", rest)) => (RepositoryKind::Dataset, rest),
+            Some(("models", rest)) => (RepositoryKind::Model, rest),
+            _ => (RepositoryKind::Model, rest),
+        };
+        let mut parts = rest.splitn(3, '/');
+        let (owner, name, path) = (parts.next()?, parts.next()?, parts.next().unwrap_or(""));
+        // `NAME@REVISION`, as in the hub's own file system.
+        let (name, revision) = match name.split_once('@') {
+            Some((name, revision)) => (name, Some(revision)),
+            None => (name, None),
+        };
+        let is_whole = !owner.is_empty() && !name.is_empty() && revision != Some("");
+        is_whole.then(|| Self { kind, name: format!("{owner}/{name}"), revision, path: path.trim_matches('/') })
+    }
+}
+
 const FORMS: &str = "write s3://BUCKET/PATH, gs://BUCKET/PATH, az://CONTAINER/PATH, hf://OWNER/NAME or hf://datasets/OWNER/NAME";
 
 impl Place {
@@ -58,21 +89,8 @@ impl Place {
     }
 
     fn hub(uri: &str, rest: &str, revision: Option<&str>) -> Result<Self> {
-        let (kind, rest) = match rest.split_once('/') {
-            Some(("datasets", rest)) => (RepositoryKind::Dataset, rest),
-            Some(("models", rest)) => (RepositoryKind::Model, rest),
-            _ => (RepositoryKind::Model, rest),
-        };
-        let mut parts = rest.splitn(3, '/');
-        let (owner, name, path) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""), parts.next().unwrap_or(""));
-        // `NAME@REVISION`, as in the hub's own file system.
-        let (name, written) = match name.split_once('@') {
-            Some((name, written)) => (name, Some(written)),
-            None => (name, None),
-        };
-        if owner.is_empty() || name.is_empty() || written == Some("") {
-            return Err(Error::invalid(uri, "it does not name OWNER/NAME", FORMS));
-        }
+        let HubPath { kind, name, revision: written, path } =
+            HubPath::split(rest).ok_or_else(|| Error::invalid(uri, "it does not name OWNER/NAME", FORMS))?;
         let revision = match (written, revision) {
             (Some(written), Some(given)) if written != given => {
                 let reason = format!("it names the revision {written}, and the revision is given as {given}");
@@ -80,8 +98,7 @@ impl Place {
             }
             (written, given) => written.or(given).unwrap_or("main"),
         };
-        let path = path.trim_matches('/').to_owned();
-        Ok(Self::Hub { kind, name: format!("{owner}/{name}"), revision: revision.to_owned(), path })
+        Ok(Self::Hub { kind, name, revision: revision.to_owned(), path: path.to_owned() })
     }
 }
 

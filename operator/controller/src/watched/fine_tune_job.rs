@@ -6,10 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use temper_crds::condition::{COMPLETE, ConditionStatus, FAILED, READY};
-use temper_crds::{FineTuneJob, FineTuneJobStatus};
-
-/// Prefix of what Kueue reads: the training Job carries it on.
-const KUEUE: &str = "kueue.x-k8s.io/";
+use temper_crds::{FineTuneJob, FineTuneJobStatus, label};
 
 /// A FineTuneJob.
 #[derive(Clone, Debug, Deserialize)]
@@ -98,9 +95,9 @@ struct Output {
 impl From<Whole> for KnownJob {
     fn from(whole: Whole) -> Self {
         let Whole { mut metadata, spec, status } = whole;
-        // The others are of use to other programs. Managed fields were never decoded.
+        // What Kueue reads the training Job carries on. The others are of use to other programs. Managed fields were never decoded.
         if let Some(annotations) = &mut metadata.annotations {
-            annotations.retain(|name, _| name.starts_with(KUEUE));
+            annotations.retain(|name, _| name.starts_with(label::KUEUE_PREFIX));
         }
         metadata.annotations = metadata.annotations.filter(|kept| !kept.is_empty());
         // What cannot be read as ends counts as none; `whole` says then what is wrong.

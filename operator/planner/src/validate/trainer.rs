@@ -6,12 +6,10 @@ use std::collections::BTreeMap;
 use temper_contract::config::{Device, Parallelism};
 use temper_crds::finetunejob::hyperparameters::Hyperparameters;
 use temper_crds::finetunejob::trainer::{NVIDIA_GPU, Strategy, Trainer};
-use temper_crds::{FineTuneJob, Quantity};
+use temper_crds::{FineTuneJob, Quantity, label};
 
 /// A process's threads where the spec limits no CPU.
 pub(super) const DEFAULT_THREADS: usize = 1;
-/// Prefix of the labels by which Kueue knows its jobs.
-const KUEUE: &str = "kueue.x-k8s.io/";
 /// Prefixes of environment variables that tune libraries.
 const TUNING_PREFIXES: [&str; 10] = ["NCCL_", "GLOO_", "OMP_", "MKL_", "KMP_", "GOMP_", "UCX_", "FI_", "CUDA_", "TORCH_NCCL_"];
 
@@ -84,7 +82,7 @@ pub(super) fn placement(job: &FineTuneJob) -> Placement {
         matches!(asked, "required-topology" | "preferred-topology" | "unconstrained-topology") || asked.starts_with("slice-")
     };
     let trainer = &job.spec.trainer;
-    let labels = job.metadata.labels.iter().flatten().filter(|(name, _)| name.starts_with(KUEUE) && !name.starts_with(PODSET));
+    let labels = job.metadata.labels.iter().flatten().filter(|(name, _)| name.starts_with(label::KUEUE_PREFIX));
     let annotations = job.metadata.annotations.iter().flatten().filter(|(name, _)| is_topology(name));
     Placement {
         image: trainer.image.clone(),

@@ -1,6 +1,7 @@
 //! The base model's name for those who load what is published: their libraries know the hub's repositories and folders, not our URIs.
 
 use temper_contract::config::BaseModel;
+use temper_storage::HubPath;
 
 /// What `from_pretrained` takes to find the base model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,9 +17,9 @@ impl BaseName {
     /// the model was. Only what the manifest says counts, so that the same manifest gives the same bytes wherever it runs.
     pub(super) fn of(base_model: &BaseModel) -> Self {
         let uri = base_model.uri.as_str();
-        if let Some((name, written)) = uri.strip_prefix("hf://").and_then(repository) {
+        if let Some(hub) = uri.strip_prefix("hf://").and_then(HubPath::split) {
             let given = || base_model.fetch.as_ref().and_then(|remote| remote.revision.clone());
-            return Self { name, revision: written.or_else(given) };
+            return Self { name: hub.name, revision: hub.revision.map(str::to_owned).or_else(given) };
         }
         let name = match uri.strip_prefix("file://") {
             // Without a dot it would be taken for a repository.
@@ -28,17 +29,6 @@ impl BaseName {
         };
         Self { name, revision: None }
     }
-}
-
-/// The parts of `[models/]OWNER/NAME[@REVISION][/PATH]` that name a repository.
-fn repository(rest: &str) -> Option<(String, Option<String>)> {
-    let mut parts = rest.strip_prefix("models/").unwrap_or(rest).split('/');
-    let (owner, name) = (parts.next()?, parts.next()?);
-    let (name, revision) = match name.split_once('@') {
-        Some((name, revision)) => (name, Some(revision.to_owned())),
-        None => (name, None),
-    };
-    (!owner.is_empty() && !name.is_empty()).then(|| (format!("{owner}/{name}"), revision))
 }
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ fn write_checked(config: &TrainerConfig, source: &ModelSource, model: &mut Model
     let (mut reloaded, tolerance) = match format {
         ArtifactFormat::PeftAdapter => {
             let base = BaseName::of(&config.base_model);
-            save::adapter_of_revision(model, folder, &base.name, base.revision.as_deref())?;
+            save::adapter(model, folder, &base.name, base.revision.as_deref())?;
             (Model::load_frozen(source, Some(folder), Precision::Fp32, Device::Cpu)?, ADAPTER_TOLERANCE)
         }
         ArtifactFormat::HuggingFace => {

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use std::collections::BTreeMap;
+use temper_crds::label;
 use temper_objects::{Owner, Places};
 use temper_planner::{Stage, StorageUri, ValidatedFineTuneJob};
 
@@ -51,7 +52,7 @@ pub(super) fn named(job: &ValidatedFineTuneJob) -> Vec<(NamedKind, String, Vec<S
     add_some(NamedKind::ServiceAccount, &placement.service_account_name, "spec.trainer.serviceAccountName");
     add_some(NamedKind::PriorityClass, &placement.priority_class_name, "spec.trainer.priorityClassName");
     add_some(NamedKind::RuntimeClass, &placement.runtime_class_name, "spec.trainer.runtimeClassName");
-    let queue = placement.queue_labels.get("kueue.x-k8s.io/queue-name");
+    let queue = placement.queue_labels.get(label::KUEUE_QUEUE_NAME);
     queue.into_iter().for_each(|name| add(NamedKind::LocalQueue, name, "metadata.labels"));
     found.into_iter().map(|((kind, name), fields)| (kind, name, fields)).collect()
 }

@@ -12,7 +12,7 @@ use crate::output::terminal::Terminal;
 use crate::program::Program;
 use temper_crds::condition::READY;
 use temper_crds::finetunejob::status::{DatasetCounts, TrainerStatus, TrainingResult};
-use temper_crds::{Decimal, FineTuneJob, FineTuneJobStatus};
+use temper_crds::{Decimal, FineTuneJob, FineTuneJobStatus, label};
 
 /// Characters of the progress bar.
 const BAR: usize = 30;
@@ -59,7 +59,7 @@ fn identity(job: &FineTuneJob, status: &FineTuneJobStatus, when: &When) -> Facts
     {
         facts.add("Generation", format!("{generation}, of which the operator has looked at {observed} so far"));
     }
-    facts.add_some("Queue", job.metadata.labels.as_ref().and_then(|labels| labels.get("kueue.x-k8s.io/queue-name").cloned()));
+    facts.add_some("Queue", job.metadata.labels.as_ref().and_then(|labels| labels.get(label::KUEUE_QUEUE_NAME).cloned()));
     let revision = spec.base_model.revision.as_ref().map(|revision| format!(" (revision {revision})")).unwrap_or_default();
     facts.add("Base model", format!("{}{revision}", spec.base_model.storage_uri));
     facts.add("Dataset", format!("{} ({})", spec.dataset.storage_uri, word(&spec.dataset.format)));
