@@ -66,6 +66,15 @@ test: setup ## Run every check and test that this machine can run.
 test-cluster: setup setup-go ## Run the tests of real nodes: two kubelets, our images, the chart. It takes root.
 	scripts/test_cluster.sh $(ARGS)
 
+.PHONY: setup-cluster
+setup-cluster: setup setup-go ## Install what test-cluster needs of this machine.
+	@scripts/setup.sh images cluster
+
+.PHONY: build-cluster
+build-cluster: setup-cluster ## Build the images and the programs of nodes that test-cluster runs.
+	@scripts/images.sh operator trainer pause
+	@scripts/kubernetes.sh nodes helm
+
 .PHONY: test-api-server
 test-api-server: build setup-kubernetes ## Test the operator beside a real API server and controller-manager.
 	cargo test $(CARGO_FLAGS) --test api_server --test operator

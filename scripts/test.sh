@@ -31,7 +31,7 @@ stage "dependencies"
 "$TEMPER_CACHE/reference/bin/cargo-deny" --log-level error check bans licenses sources
 
 stage "tests"
-cargo test --release --locked --workspace
+scripts/run_tests.py
 
 stage "quickstart"
 TEMPER_HOME=$(mktemp -d)

@@ -13,7 +13,7 @@ say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
 stop() { printf 'test-cluster: %s\n' "$*" >&2; exit 1; }
 
 [ "$(id -u)" = 0 ] || stop "nodes need root: run it as root"
-scripts/setup.sh cluster
+scripts/setup.sh cluster stores
 scripts/kubernetes.sh nodes helm
 if [ -z "${TEMPER_CLUSTER_IMAGES:-}" ]; then
   scripts/images.sh operator trainer pause

@@ -117,6 +117,18 @@ impl Place {
         panic!("the job does not complete:\n{text}");
     }
 
+    /// The command lines of the processes that work on the job.
+    ///
+    /// # Panics
+    /// When there is no list of processes.
+    pub fn processes(&self) -> Vec<String> {
+        let folder = self.folder.path().display().to_string();
+        let processes = std::fs::read_dir("/proc").expect("a list of processes").flatten();
+        // What has ended has no command line.
+        let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+        lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " ")).filter(|line| line.contains(&folder)).collect()
+    }
+
     /// The registered model's folder.
     ///
     /// # Panics

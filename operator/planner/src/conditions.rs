@@ -39,7 +39,12 @@ pub(crate) fn shortened(mut message: String) -> String {
 
 /// Every condition of a job in a situation.
 pub fn of(job: &ValidatedFineTuneJob, observed: &Observed, situation: &Situation) -> Vec<Finding> {
-    let obstacle = observed.obstacle.as_ref().filter(|_| matches!(situation, Situation::Working { .. }));
+    let obstacle = observed.obstacle.as_ref().filter(|obstacle| match situation {
+        Situation::Working { .. } => true,
+        // What is in the way of pods is no longer in the way of a job that stops; a request that was refused is.
+        Situation::Stopping { .. } | Situation::Registering => obstacle.reason == reason::FORBIDDEN,
+        _ => false,
+    });
     let (word, sentence) = match obstacle {
         Some(obstacle) => (obstacle.reason.to_owned(), obstacle.message.clone()),
         None => headline(job, situation),

@@ -1,5 +1,6 @@
 //! The cluster of real nodes that `make test-cluster` starts around the tests: where it is, its volumes, the processes on its nodes.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
@@ -19,6 +20,9 @@ pub const CLUSTER: &str = "TEMPER_CLUSTER";
 
 /// The names of the nodes.
 pub const NAMES: [&str; 2] = ["node-1", "node-2"];
+
+/// This machine on the nodes' network: where pods reach what a test itself serves.
+pub const MACHINE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 /// A cluster of two nodes.
 #[derive(Debug)]

@@ -144,8 +144,16 @@ impl Operator {
     /// # Panics
     /// When it does not stop in time, or by a signal.
     pub async fn stop(&mut self) -> i32 {
-        self.process.signal(Signal::TERM);
+        self.ask_to_stop();
         self.ended().await
+    }
+
+    /// Asks it to stop, and does not wait.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn ask_to_stop(&mut self) {
+        self.process.signal(Signal::TERM);
     }
 
     /// Waits until it has ended by itself; its exit code.

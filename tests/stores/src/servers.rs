@@ -12,7 +12,10 @@ pub const AZURE_ACCOUNT: &str = "temperaccount";
 /// base64 of 64 bytes.
 pub const AZURE_KEY: &str = "Y2FuYXJ5LWtleS1vZi10ZW1wZXJzLXRlc3RzLXdoaWNoLW5vYm9keS1tYXktc2VlLTAxMjM0NTY3ODlhYmNkZQ==";
 
-/// A server on loopback.
+/// Where servers are for this machine alone.
+const LOOPBACK: &str = "127.0.0.1";
+
+/// A server.
 #[derive(Debug)]
 pub struct Server {
     /// Host and port.
@@ -26,7 +29,7 @@ const UNTIL_INPUT_ENDS: &str = r#"exec 3<&0; "$@" 3<&- & server=$!; (cat <&3 >/d
 const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Server {
-    fn start(name: &str, command: impl Fn(u16) -> Vec<String>, variables: &[(&str, &str)]) -> Self {
+    fn start(host: &str, name: &str, command: impl Fn(u16) -> Vec<String>, variables: &[(&str, &str)]) -> Self {
         let folder = std::env::var("TEMPER_TEST_STORES").unwrap_or_else(|_| {
             let home = std::env::var("HOME").expect("there is a home");
             format!("{home}/.cache/temper/stores")
@@ -34,8 +37,8 @@ impl Server {
         let deadline = Instant::now() + PATIENCE;
         // Another process may take the port before the server does: then the server ends, and another port is tried.
         while Instant::now() < deadline {
-            let port =
-                TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("loopback has a free port").port();
+            let free = TcpListener::bind((host, 0)).and_then(|listener| listener.local_addr());
+            let port = free.unwrap_or_else(|error| panic!("{host} has no free port: {error}")).port();
             let words = command(port);
             let program = PathBuf::from(&folder).join(&words[0]);
             assert!(program.exists(), "{} is missing: run `scripts/setup.sh stores`", program.display());
@@ -49,7 +52,7 @@ impl Server {
                 .stderr(Stdio::null())
                 .spawn()
                 .expect("there is a shell");
-            let address = format!("127.0.0.1:{port}");
+            let address = format!("{host}:{port}");
             while Instant::now() < deadline && shell.try_wait().expect("it is ours").is_none() {
                 if TcpStream::connect(&address).is_ok() {
                     return Self { address, _shell: shell };
@@ -89,20 +92,23 @@ impl Server {
         assert!((200..300).contains(&status), "{method} {path}: {status} {text}");
         text
     }
+
+    /// Lets so many of the next requests in, whatever they are signed with: for what a test itself puts into and reads from a server that
+    /// checks signatures ([`s3_with_users_at`]).
+    pub fn let_in(&self, requests: usize) {
+        let headers = "Content-Type: application/octet-stream\r\n";
+        self.must("POST", "/moto-api/reset-auth", headers, requests.to_string().as_bytes());
+    }
 }
 
-fn moto(variables: &[(&str, &str)]) -> Server {
-    Server::start(
-        "moto",
-        |port| ["venv/bin/moto_server", "-H", "127.0.0.1", "-p", &port.to_string()].map(str::to_owned).to_vec(),
-        variables,
-    )
+fn moto(host: &str, variables: &[(&str, &str)]) -> Server {
+    Server::start(host, "moto", |port| ["venv/bin/moto_server", "-H", host, "-p", &port.to_string()].map(str::to_owned).to_vec(), variables)
 }
 
 /// S3 that takes any credentials.
 pub fn s3() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(|| moto(&[]))
+    SERVER.get_or_init(|| moto(LOOPBACK, &[]))
 }
 
 /// What looks like a signature, for a server that does not look closely.
@@ -125,27 +131,30 @@ pub fn s3_put(bucket: &str, key: &str, content: &[u8]) {
 pub fn s3_with_users() -> &'static (Server, String, String) {
     static SERVER: OnceLock<(Server, String, String)> = OnceLock::new();
     SERVER.get_or_init(|| {
-        // So many requests are let in before signatures are checked: the four below.
-        let server = moto(&[("INITIAL_NO_AUTH_ACTION_COUNT", "4")]);
-        let signed_for = |service: &str| {
-            let credential = format!("Credential=x/20260101/us-east-1/{service}/aws4_request");
-            format!(
-                "Authorization: AWS4-HMAC-SHA256 {credential}, SignedHeaders=host, Signature=x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-            )
-        };
-        let iam = |query: &str| server.must("POST", "/", &signed_for("iam"), format!("{query}&Version=2010-05-08").as_bytes());
-        iam("Action=CreateUser&UserName=u");
-        let policy = "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22s3%3A*%22%2C%22Resource%22%3A%22*%22%7D%5D%7D";
-        iam(&format!("Action=PutUserPolicy&UserName=u&PolicyName=p&PolicyDocument={policy}"));
-        let keys = iam("Action=CreateAccessKey&UserName=u");
-        server.must("PUT", "/guarded", &signed_for("s3"), b"");
-        let element = |name: &str| {
-            let after = keys.split(&format!("<{name}>")).nth(1).unwrap_or_else(|| panic!("{name} in {keys}"));
-            after.split('<').next().unwrap_or_default().replace("&amp;", "&")
-        };
-        let (id, secret) = (element("AccessKeyId"), element("SecretAccessKey"));
-        (server, id, secret)
+        let made = s3_with_users_at(LOOPBACK);
+        made.0.let_in(1);
+        made.0.must("PUT", "/guarded", S3_SIGNED, b"");
+        made
     })
+}
+
+/// The same without a bucket, and at an address of this machine that others reach. Its keys are new ones each time.
+pub fn s3_with_users_at(host: &str) -> (Server, String, String) {
+    // So many requests are let in before signatures are checked: the three below.
+    let server = moto(host, &[("INITIAL_NO_AUTH_ACTION_COUNT", "3")]);
+    let signed = "Authorization: AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=x\r\n";
+    let headers = format!("{signed}Content-Type: application/x-www-form-urlencoded\r\n");
+    let iam = |query: &str| server.must("POST", "/", &headers, format!("{query}&Version=2010-05-08").as_bytes());
+    iam("Action=CreateUser&UserName=u");
+    let policy = "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22s3%3A*%22%2C%22Resource%22%3A%22*%22%7D%5D%7D";
+    iam(&format!("Action=PutUserPolicy&UserName=u&PolicyName=p&PolicyDocument={policy}"));
+    let keys = iam("Action=CreateAccessKey&UserName=u");
+    let element = |name: &str| {
+        let after = keys.split(&format!("<{name}>")).nth(1).unwrap_or_else(|| panic!("{name} in {keys}"));
+        after.split('<').next().unwrap_or_default().replace("&amp;", "&")
+    };
+    let (id, secret) = (element("AccessKeyId"), element("SecretAccessKey"));
+    (server, id, secret)
 }
 
 /// Azure Blob Storage.
@@ -155,10 +164,10 @@ pub fn azure() -> &'static Server {
         let accounts = format!("{AZURE_ACCOUNT}:{AZURE_KEY}");
         let command = |port: u16| {
             let port = port.to_string();
-            let words = ["azurite-blob", "--inMemoryPersistence", "--blobHost", "127.0.0.1", "--blobPort", &port];
+            let words = ["azurite-blob", "--inMemoryPersistence", "--blobHost", LOOPBACK, "--blobPort", &port];
             words.into_iter().chain(["--skipApiVersionCheck", "--disableTelemetry", "--silent"]).map(str::to_owned).collect()
         };
-        Server::start("azurite", command, &[("AZURITE_ACCOUNTS", &accounts)])
+        Server::start(LOOPBACK, "azurite", command, &[("AZURITE_ACCOUNTS", &accounts)])
     })
 }
 
@@ -168,10 +177,10 @@ pub fn google() -> &'static Server {
     SERVER.get_or_init(|| {
         let command = |port: u16| {
             let port = port.to_string();
-            let words = ["fake-gcs-server", "-scheme", "http", "-host", "127.0.0.1", "-port", &port, "-backend", "memory"];
-            words.into_iter().chain(["-public-host", "127.0.0.1", "-log-level", "error"]).map(str::to_owned).collect()
+            let words = ["fake-gcs-server", "-scheme", "http", "-host", LOOPBACK, "-port", &port, "-backend", "memory"];
+            words.into_iter().chain(["-public-host", LOOPBACK, "-log-level", "error"]).map(str::to_owned).collect()
         };
-        Server::start("fake-gcs-server", command, &[])
+        Server::start(LOOPBACK, "fake-gcs-server", command, &[])
     })
 }
 

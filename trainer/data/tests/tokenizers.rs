@@ -1,9 +1,9 @@
 //! Tokenizers of GGUF files beside llama.cpp: the same ids.
 
+mod reference;
+
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 use temper_artifact::{GgufTokenizer, ModelSource, TokenizerSource};
 use temper_data::Tokenizer;
@@ -32,24 +32,16 @@ struct Spm {
     added: Vec<Vec<u32>>,
 }
 
-fn variable(name: &str) -> PathBuf {
-    let path = std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_file());
-    path.unwrap_or_else(|| panic!("{name} names no file; run the tests by `make test`"))
-}
-
 fn goldens() -> &'static Goldens {
     static GOLDENS: OnceLock<Goldens> = OnceLock::new();
     GOLDENS.get_or_init(|| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference/make_tokenizer_goldens.py");
-        let output =
-            Command::new(variable("TEMPER_REFERENCE_PYTHON")).arg(script).arg(variable("TEMPER_SMOLLM2")).output().expect("Python starts");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).expect("sound goldens")
+        let printed = reference::run("make_tokenizer_goldens.py", [reference::variable("TEMPER_SMOLLM2")]);
+        serde_json::from_slice(&printed).expect("sound goldens")
     })
 }
 
 fn smollm2() -> GgufTokenizer {
-    let source = ModelSource::open(&variable("TEMPER_SMOLLM2")).expect("SmolLM2").tokenizer().expect("its tokenizer");
+    let source = ModelSource::open(&reference::variable("TEMPER_SMOLLM2")).expect("SmolLM2").tokenizer().expect("its tokenizer");
     let TokenizerSource::Gguf(metadata) = source else { panic!("a GGUF file") };
     metadata
 }
@@ -144,11 +136,8 @@ fn written_files_give_the_same_ids_in_transformers() {
         temper_data::write_tokenizer_files(&metadata, folder.path()).expect("written");
         let listed = folder.path().join("texts.json");
         std::fs::write(&listed, serde_json::to_string(texts).expect("texts")).expect("written");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference/token_ids.py");
-        let output =
-            Command::new(variable("TEMPER_REFERENCE_PYTHON")).arg(script).arg(folder.path()).arg(&listed).output().expect("Python starts");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let theirs: Vec<Vec<u32>> = serde_json::from_slice(&output.stdout).expect("ids");
+        let printed = reference::run("token_ids.py", [folder.path(), &listed]);
+        let theirs: Vec<Vec<u32>> = serde_json::from_slice(&printed).expect("ids");
         let tokenizer = Tokenizer::open(&TokenizerSource::Gguf(metadata)).expect("a tokenizer");
         assert_eq!(texts.len(), theirs.len());
         for (text, theirs) in texts.iter().zip(theirs) {

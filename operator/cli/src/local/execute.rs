@@ -96,8 +96,9 @@ impl<'a> Executor<'a> {
     /// Runs the job until it ends or the user stops it.
     pub fn run(mut self) -> Result<Ending> {
         let _watch = Watch::start(self.messages.clone()).context("cannot watch for signals")?;
-        if matches!(self.decide(Timestamp::now())?.situation, Situation::Failed { .. } | Situation::Awaiting { .. }) {
-            // Typing the command again asks for another try.
+        let situation = self.decide(Timestamp::now())?.situation;
+        if matches!(situation, Situation::Failed { .. } | Situation::Awaiting { .. } | Situation::BackingOff { .. }) {
+            // Typing the command again asks for another try, now.
             self.state.retried_at = Some(Timestamp::now());
         }
         loop {

@@ -8,6 +8,7 @@
 #   hang-in-train            wait for SIGTERM
 #   deaf-in-train            SIGINT to temper, and another one instead of ending on SIGTERM
 #   interrupt-in-train       SIGINT to temper, then a checkpoint on SIGTERM
+#   hold-in-train            say "held" and wait until used-hold-in-train is removed, or for SIGTERM and then a checkpoint
 #   second-in-train          a shell command to run in mid-training; its output goes to second-output
 # Every call is noted in `calls`.
 set -eu
@@ -108,6 +109,12 @@ END
           trap 'save 3; exit 143' TERM
           kill -INT "$PPID"
           while :; do sleep 0.05; done
+        fi
+        if used hold-in-train; then
+          trap 'save 3; exit 143' TERM
+          event '{"event": "warning", "message": "held"}'
+          while [ -f "$here/used-hold-in-train" ]; do sleep 0.05; done
+          trap - TERM
         fi
         if [ -f "$here/second-in-train" ]; then
           used second-in-train

@@ -1,6 +1,8 @@
 //! A home folder, a manifest and a trainer that only speaks the contract.
 #![allow(dead_code)]
 
+pub(crate) mod started;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -112,10 +114,28 @@ impl Setting {
     /// The command, in the setting's folder and without anything of this process's environment.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_temper"));
-        command.current_dir(self.root.path()).env_clear().args(arguments);
+        command.args(arguments);
+        self.isolate(&mut command);
+        command
+    }
+
+    /// `temper run` on the manifest as if typed at a terminal. What comes to the terminal comes out of the command, and what goes into the
+    /// command is typed there; `redirections` may send something elsewhere.
+    pub(crate) fn on_a_terminal(&self, redirections: &str) -> Command {
+        let temper = env!("CARGO_BIN_EXE_temper");
+        let typed =
+            format!("stty cols 100 rows 30; exec '{temper}' run -f job.yaml --volume models=models --volume data=data {redirections}");
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--flush", "--return", "--command", &typed, "/dev/null"]);
+        self.isolate(&mut command);
+        command.env("TERM", "xterm-256color");
+        command
+    }
+
+    fn isolate(&self, command: &mut Command) {
+        command.current_dir(self.root.path()).env_clear();
         command.envs([("PATH", std::env::var_os("PATH").unwrap_or_default()), ("SECRET", "x".into())]);
         command.envs([("TEMPER_HOME", self.path("home")), ("TEMPER_TRAINER", self.path("trainer/temper-trainer"))]);
-        command
     }
 
     pub(crate) fn temper(&self, arguments: &[&str]) -> Ran {

@@ -19,7 +19,7 @@ use crate::metrics::Metrics;
 use kube::{Client, Config};
 use service::ApiService;
 use std::sync::Arc;
-use transport::connected;
+use transport::{Speaks, connected};
 
 /// How long, in seconds, the API server is asked to keep a watch open. A watch that says nothing for five more is dead and starts again, so
 /// a dead connection is noticed within 30 seconds. The API server tells the newest version just before it ends a watch: the next one starts
@@ -37,15 +37,15 @@ pub fn watch_config() -> kube::runtime::watcher::Config {
 
 /// The client of the controllers. Its writes are refused while the fence is shut.
 pub fn fenced(config: &Config, patience: Patience, fence: &Arc<Fence>, metrics: &Arc<Metrics>) -> Result<Client, kube::Error> {
-    let reads = connected(config, patience, None)?;
-    let writes = connected(config, patience, Some(Arc::clone(fence)))?;
+    let reads = connected(config, Speaks::Http2, patience, None)?;
+    let writes = connected(config, Speaks::Http2, patience, Some(Arc::clone(fence)))?;
     let service = ApiService::new(reads, writes, Some(Arc::clone(fence)), patience, Arc::clone(metrics));
     Ok(Client::new(service, config.default_namespace.clone()))
 }
 
 /// The client of the elector, and of what is asked before there is a leader.
 pub fn unfenced(config: &Config, patience: Patience, metrics: &Arc<Metrics>) -> Result<Client, kube::Error> {
-    let all = connected(config, patience, None)?;
+    let all = connected(config, Speaks::Http1, patience, None)?;
     let service = ApiService::new(all.clone(), all, None, patience, Arc::clone(metrics));
     Ok(Client::new(service, config.default_namespace.clone()))
 }

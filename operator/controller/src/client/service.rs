@@ -18,6 +18,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::timeout;
 use tower::{Service, ServiceExt};
+use tower_http::timeout::TimeoutBody;
 use tracing::Instrument;
 
 /// A write was refused here: this process may no longer be the leader.
@@ -67,7 +68,7 @@ impl ApiService {
 }
 
 impl Service<Request<Body>> for ApiService {
-    type Response = Response<Incoming>;
+    type Response = Response<TimeoutBody<Incoming>>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
@@ -91,6 +92,7 @@ impl Service<Request<Body>> for ApiService {
         let (service, limit) = if writes { (&self.writes, self.patience.write) } else { (&self.reads, self.patience.silence) };
         let request = if writes { bounded(request, limit) } else { request };
         let answer = service.clone().oneshot(request);
+        let silence = self.patience.silence;
         let span = tracing::debug_span!("request", otel.kind = "client", verb, resource, outcome = tracing::field::Empty);
         let asking = async move {
             let sent = Moment::now();
@@ -111,7 +113,8 @@ impl Service<Request<Body>> for ApiService {
             };
             metrics.requested(verb, &resource, &outcome, Some(Moment::now().since(sent)));
             tracing::Span::current().record("outcome", &outcome);
-            answer
+            // A connection that many requests share may live while one answer stands still.
+            answer.map(|answer| answer.map(|body| TimeoutBody::new(silence, body)))
         };
         Box::pin(asking.instrument(span))
     }

@@ -51,8 +51,18 @@ const IDLE: Duration = Duration::from_secs(20);
 /// More than the headers of any answer. Bodies are read piece by piece.
 const BUFFER: usize = 32 * 1024;
 
+/// Which version of HTTP is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaks {
+    /// HTTP/2 where the server offers it.
+    Http2,
+    /// HTTP/1.1 always: a request that gets no answer takes its connection with it, and the next one opens another. One connection for
+    /// everything would fail every request until its pings have found it dead, which is as long as a Lease lasts.
+    Http1,
+}
+
 /// Connections of their own. With a fence they write only while it is open.
-pub(super) fn connected(config: &Config, patience: Patience, fence: Option<Arc<Fence>>) -> Result<Connected, kube::Error> {
+pub(super) fn connected(config: &Config, speaks: Speaks, patience: Patience, fence: Option<Arc<Fence>>) -> Result<Connected, kube::Error> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -62,7 +72,7 @@ pub(super) fn connected(config: &Config, patience: Patience, fence: Option<Arc<F
     // What was sent and is not acknowledged by then is given up by the kernel too, and does not arrive late.
     tcp.set_tcp_user_timeout(Some(if fence.is_some() { patience.write } else { patience.silence }));
 
-    let mut connector = TimeoutConnector::new(encrypted(config, GuardedConnector::new(tcp, fence))?);
+    let mut connector = TimeoutConnector::new(encrypted(config, speaks, GuardedConnector::new(tcp, fence))?);
     connector.set_connect_timeout(Some(patience.connect));
     connector.set_read_timeout(Some(patience.silence));
     connector.set_write_timeout(Some(patience.silence));
@@ -87,11 +97,14 @@ pub(super) fn connected(config: &Config, patience: Patience, fence: Option<Arc<F
 }
 
 /// TLS, and with it the choice of HTTP/2 or HTTP/1.1, over a connector's connections. A server without TLS is spoken to in HTTP/1.1.
-fn encrypted<C>(config: &Config, connector: C) -> Result<HttpsConnector<C>, kube::Error> {
+fn encrypted<C>(config: &Config, speaks: Speaks, connector: C) -> Result<HttpsConnector<C>, kube::Error> {
     let mut builder = HttpsConnectorBuilder::new().with_tls_config(config.rustls_client_config()?).https_or_http();
     if let Some(name) = &config.tls_server_name {
         let name = ServerName::try_from(name.clone()).map_err(|error| kube::Error::Service(error.into()))?;
         builder = builder.with_server_name_resolver(FixedServerNameResolver::new(name));
     }
-    Ok(builder.enable_all_versions().wrap_connector(connector))
+    Ok(match speaks {
+        Speaks::Http2 => builder.enable_all_versions().wrap_connector(connector),
+        Speaks::Http1 => builder.enable_http1().wrap_connector(connector),
+    })
 }

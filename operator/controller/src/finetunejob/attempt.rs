@@ -115,7 +115,7 @@ fn finished_at(pod: &Arc<Pod>) -> Option<Timestamp> {
 }
 
 /// Whether the machine that the pod ran on can no longer say what becomes of it.
-fn is_lost(pod: &Pod, now: Timestamp) -> bool {
+pub fn is_lost(pod: &Pod, now: Timestamp) -> bool {
     let Some(deadline) = pod.metadata.deleted.filter(|_| !pod.is_over()) else { return false };
     // The node controller marks the pods of a silent machine as not ready and touches nothing else; a kubelet that lives says both.
     let says = |type_| pod.condition(type_).map(|condition| &*condition.status);

@@ -1,5 +1,6 @@
 //! What every reconciliation works with.
 
+use super::failures::Failures;
 use super::family::Families;
 use super::machines::Machines;
 use super::queue::Queue;
@@ -11,8 +12,8 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use kube::Client;
 use kube::runtime::events::Recorder;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::collections::HashSet;
+use std::sync::Arc;
 use temper_objects::Settings;
 
 /// What every reconciliation works with.
@@ -38,9 +39,25 @@ pub struct Context {
     /// Told which reconciliations run.
     pub health: Health,
     /// Failures in a row, by UID, for growing waits.
-    pub failures: Mutex<HashMap<String, u32>>,
+    pub failures: Failures,
     /// Versions of jobs that writes of ours have replaced.
     pub superseded: Superseded,
     /// Jobs that are over.
     pub settled: Settled,
+}
+
+impl Context {
+    /// Nothing more is decided about the job with this UID.
+    pub fn forget(&self, uid: &str) {
+        self.scraper.forget(uid);
+        self.superseded.forget(uid);
+        self.failures.forget(uid);
+    }
+
+    /// There are only the jobs with these UIDs: others went while nobody watched.
+    pub fn retain(&self, uids: &HashSet<&str>) {
+        self.scraper.retain(uids);
+        self.superseded.retain(uids);
+        self.failures.retain(uids);
+    }
 }

@@ -1,6 +1,5 @@
 //! What can go wrong in carrying a plan out, and what to do about each kind.
 
-use kube::runtime::controller::Action;
 use std::time::Duration;
 
 /// Why a reconciliation did not get to its end.
@@ -11,6 +10,14 @@ pub enum Error {
     Conflict {
         /// What was tried.
         action: String,
+    },
+    /// It is too early: what an earlier job or attempt had is still going.
+    #[error("cannot {action} yet: {until}")]
+    Early {
+        /// What was tried.
+        action: String,
+        /// What it waits for.
+        until: String,
     },
     /// The API server refuses it: a right is missing, a quota is used up, an admission rule is in the way.
     #[error("failed to {action}: {message}")]
@@ -46,6 +53,7 @@ impl Error {
             kube::Error::Api(status) => {
                 let message = status.message.clone();
                 match status.code {
+                    409 if is_claimed(status) => Self::Invalid { action, message: format!("{message}; {LET_GO}") },
                     409 => Self::Conflict { action },
                     401 | 403 => Self::Refused { action, message },
                     400 | 405 | 413 | 415 | 422 => Self::Invalid { action, message },
@@ -60,30 +68,45 @@ impl Error {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Conflict { .. } => "conflict",
+            Self::Early { .. } => "early",
             Self::Refused { .. } => "refused",
             Self::Invalid { .. } => "invalid",
             Self::Unreachable { .. } => "unreachable",
         }
     }
 
-    /// When to try again, after so many failures in a row.
-    pub fn retry(&self, failures: u32) -> Action {
+    /// How long to wait before trying again, after so many failures in a row before it.
+    pub fn wait(&self, failures: u32) -> Duration {
         let (first, longest) = match self {
             // The watch is about to bring the newer object, which triggers by itself; this is for when it does not.
-            Self::Conflict { .. } => (Duration::from_millis(200), Duration::from_secs(5)),
+            Self::Conflict { .. } | Self::Early { .. } => (Duration::from_millis(200), Duration::from_secs(5)),
             Self::Unreachable { .. } => (Duration::from_millis(500), Duration::from_secs(30)),
             // Heals when somebody gives the right or the room; nobody tells us.
             Self::Refused { .. } | Self::Invalid { .. } => (Duration::from_secs(5), Duration::from_secs(60)),
         };
-        Action::requeue(first.saturating_mul(1 << failures.min(10)).min(longest))
+        first.saturating_mul(1 << failures.min(10)).min(longest)
     }
+
+    /// Whether it may last, so that the status is to say it.
+    pub const fn is_to_be_told(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Invalid { .. } | Self::Early { .. })
+    }
+}
+
+/// What to do about fields that another field manager holds.
+const LET_GO: &str = "have that manager let go of the fields, or delete the object: it is made again";
+
+/// Whether a server-side apply met fields that another manager holds. Nobody has come first: it stays so until that manager lets go.
+fn is_claimed(status: &kube::core::Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.into_iter().any(|cause| cause.reason == "FieldManagerConflict")
 }
 
 #[cfg(test)]
 mod tests {
     use super::Error;
     use kube::core::Status;
-    use kube::runtime::controller::Action;
+    use serde_json::json;
     use std::time::Duration;
 
     fn api(code: u16) -> kube::Error {
@@ -108,10 +131,21 @@ mod tests {
     }
 
     #[test]
+    fn fields_of_another_manager_are_told() {
+        let status: Status = serde_json::from_value(json!({
+            "status": "Failure", "reason": "Conflict", "code": 409, "message": "Apply failed with 1 conflict: conflict with \"kubectl\": .spec.ports",
+            "details": { "causes": [{ "reason": "FieldManagerConflict", "message": "conflict with \"kubectl\"", "field": ".spec.ports" }] },
+        }))
+        .expect("a status");
+        let error = Error::of("apply Service a/b", &kube::Error::Api(Box::new(status)));
+        assert!(error.is_to_be_told() && error.to_string().contains("conflict with \"kubectl\""), "{error}");
+    }
+
+    #[test]
     fn waits_grow_to_a_limit() {
         let error = Error::of("x", &api(500));
-        assert_eq!(error.retry(0), Action::requeue(Duration::from_millis(500)));
-        assert_eq!(error.retry(3), Action::requeue(Duration::from_secs(4)));
-        assert_eq!(error.retry(u32::MAX), Action::requeue(Duration::from_secs(30)));
+        assert_eq!(error.wait(0), Duration::from_millis(500));
+        assert_eq!(error.wait(3), Duration::from_secs(4));
+        assert_eq!(error.wait(u32::MAX), Duration::from_secs(30));
     }
 }

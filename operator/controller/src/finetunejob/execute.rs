@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::error::Error;
-use super::family::{JobKey, Kind};
+use super::family::{Families, GOING, JobKey, Kind};
 use crate::FIELD_MANAGER;
 use crate::watched::{BatchJob, BatchJobEvent, Marker};
 use futures::future::join_all;
@@ -10,6 +10,7 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
@@ -33,19 +34,19 @@ pub async fn carry_out(
     let settings = &context.settings;
     match intent {
         Intent::EnsurePrepare { attempt } => {
-            ensure(context, owner, Stage::Prepare, *attempt, || temper_objects::prepare(job, owner, settings, *attempt)).await
+            ensure(context, job, owner, Stage::Prepare, *attempt, || temper_objects::prepare(job, owner, settings, *attempt)).await
         }
         Intent::EnsureTrainers { attempt, num_nodes, num_proc_per_node, restarts_left, .. } => {
             // The trainer counts its restarts over all attempts of the run.
             let before = in_place_restarts_before(observed, *attempt);
             let max_restarts = restarts_left.saturating_add(before);
-            ensure(context, owner, Stage::Train, *attempt, || {
+            ensure(context, job, owner, Stage::Train, *attempt, || {
                 temper_objects::trainers(job, owner, settings, *attempt, *num_nodes, *num_proc_per_node, max_restarts)
             })
             .await
         }
         Intent::EnsurePublish { attempt } => {
-            ensure(context, owner, Stage::Publish, *attempt, || temper_objects::publish(job, owner, settings, *attempt)).await
+            ensure(context, job, owner, Stage::Publish, *attempt, || temper_objects::publish(job, owner, settings, *attempt)).await
         }
         // Told first, then done: a stop that nobody remembers would be judged as a failure. See `follow_up`.
         Intent::Stop { .. } => Ok(()),
@@ -60,7 +61,14 @@ fn in_place_restarts_before(observed: &Observed, attempt: u64) -> u64 {
 }
 
 /// Makes what an intent stands for, as far as it is not there.
-async fn ensure(context: &Context, owner: &Owner, stage: Stage, attempt: u64, build: impl FnOnce() -> Vec<Object>) -> Result<(), Error> {
+async fn ensure(
+    context: &Context,
+    job: &ValidatedFineTuneJob,
+    owner: &Owner,
+    stage: Stage,
+    attempt: u64,
+    build: impl FnOnce() -> Vec<Object>,
+) -> Result<(), Error> {
     let key = JobKey::from(owner);
     let families = &context.families;
     let name = names::batch_job(&owner.name, stage, attempt);
@@ -74,8 +82,13 @@ async fn ensure(context: &Context, owner: &Owner, stage: Stage, attempt: u64, bu
         }
     }
     let has_job = there.is_some();
-    if has_job && companions(&owner.name, stage).iter().all(|(kind, name)| families.is_there(&key, *kind, name)) {
+    // Only a job without a place for its checkpoints has a claim of its own.
+    let claim = job.checkpoint_location.is_none().then(|| (Kind::PersistentVolumeClaim, names::run_claim(&owner.name)));
+    if has_job && companions(&owner.name, stage).into_iter().chain(claim.clone()).all(|(kind, name)| families.is_there(&key, kind, &name)) {
         return Ok(());
+    }
+    if !has_job {
+        still_going(families, &key, claim.as_ref().map(|(_, name)| name.as_str()), &name)?;
     }
     let is_missing = |object: &Object| match kind(object) {
         Kind::Job => !has_job,
@@ -102,6 +115,19 @@ async fn ensure(context: &Context, owner: &Owner, stage: Stage, attempt: u64, bu
     Ok(())
 }
 
+/// What an earlier job of this name, or an attempt whose Job was deleted, still has: a try does not start beside its pods, which write and
+/// hold accelerators, nor on a claim that goes when they have ended.
+fn still_going(families: &Families, key: &JobKey, claim: Option<&str>, job_name: &str) -> Result<(), Error> {
+    let until = if let Some(pod) = families.pod_left_behind(key, Timestamp::now()) {
+        format!("pod {pod} has lost its Job and is still ending")
+    } else if let Some(claim) = claim.filter(|claim| families.is_current(key, Kind::PersistentVolumeClaim, claim, Some(GOING))) {
+        format!("PersistentVolumeClaim {claim} is still being deleted")
+    } else {
+        return Ok(());
+    };
+    Err(Error::Early { action: format!("make Job {}/{job_name}", key.namespace), until })
+}
+
 /// A Job of the name that is wanted, of an earlier job of this name or of somebody else: what it did is not this job's work.
 fn in_the_way(there: &BatchJob, owner: &Owner, name: &str) -> Error {
     let action = format!("make Job {}/{name}", owner.namespace);
@@ -122,7 +148,7 @@ async fn adopt(context: &Context, owner: &Owner, job_name: &str, uid: Option<&st
     adopted.map(|_| ()).map_err(|error| Error::of(format!("adopt Job {}/{job_name}", owner.namespace), &error))
 }
 
-/// What a stage's Job cannot do without, besides claims: these are never deleted while they are mounted.
+/// What a stage's Job cannot do without, besides its claim.
 fn companions(job: &str, stage: Stage) -> Vec<(Kind, String)> {
     let config = (Kind::ConfigMap, names::config_map(job));
     match stage {
@@ -223,7 +249,8 @@ pub async fn free(context: &Context, owner: &Owner, with_claim: bool) -> Result<
             Kind::Service => delete::<Service>(context, namespace, &name, None, DeleteParams::default()).await?,
             Kind::NetworkPolicy => delete::<NetworkPolicy>(context, namespace, &name, None, DeleteParams::default()).await?,
             Kind::ConfigMap => delete::<ConfigMap>(context, namespace, &name, None, DeleteParams::default()).await?,
-            Kind::PersistentVolumeClaim if with_claim => {
+            // One that an earlier job of this name left may hold a registered model.
+            Kind::PersistentVolumeClaim if with_claim && context.families.is_current(&key, kind, &name, Some(&owner.uid)) => {
                 delete::<PersistentVolumeClaim>(context, namespace, &name, None, DeleteParams::default()).await?;
             }
             // Pods go with their Jobs.

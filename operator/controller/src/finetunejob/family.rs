@@ -3,9 +3,10 @@
 //! kube's own stores keep every object of a kind by its name. Here lookups go by the job that the objects belong to, and the families of
 //! finished jobs are let go, so that what is kept grows with the jobs that run.
 
-use super::attempt::SeenAttempt;
+use super::attempt::{SeenAttempt, is_lost};
 use crate::watched::{BatchJob, BatchJobEvent, Kept, Pod, PodEvent};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::ObjectMeta;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -39,6 +40,9 @@ pub enum Kind {
     Pod,
 }
 
+/// What is kept of a claim is whose it is, in place of a digest; while it is being deleted, this.
+pub const GOING: &str = "going";
+
 /// One object of a family.
 #[derive(Clone, Debug, PartialEq)]
 enum Member {
@@ -46,7 +50,7 @@ enum Member {
     Job(Arc<BatchJob>),
     /// A pod.
     Pod(Arc<Pod>),
-    /// Any other: the digest of what is in it, where it has one.
+    /// Any other: the digest of what is in it, where it has one; of a claim, the UID of the job that it goes with.
     Present(Option<Box<str>>),
 }
 
@@ -150,6 +154,19 @@ impl Families {
         Some(SeenAttempt { job: Arc::clone(job), pods: pods.collect() })
     }
 
+    /// A pod that has not ended although its Job is gone: somebody deleted that, or an earlier job of this name had it. The garbage
+    /// collector has told it to end, or is about to.
+    pub fn pod_left_behind(&self, key: &JobKey, now: Timestamp) -> Option<String> {
+        let known = self.lock();
+        let members = &known.families.get(key)?.members;
+        let jobs: Vec<&str> = members.values().filter_map(|(_, member)| member.job()?.metadata.uid.as_deref()).collect();
+        let left = members.values().filter_map(|(_, member)| member.pod()).find(|pod| {
+            let is_of_no_job = pod.metadata.controller().is_some_and(|uid| !jobs.contains(&uid));
+            is_of_no_job && !pod.is_over() && !is_lost(pod, now)
+        });
+        left.map(|pod| pod.name().to_owned())
+    }
+
     /// Everything that belongs to the job.
     pub fn names(&self, key: &JobKey) -> Vec<(Kind, String)> {
         let known = self.lock();
@@ -203,11 +220,30 @@ impl Families {
     }
 }
 
+impl Member {
+    fn job(&self) -> Option<&BatchJob> {
+        match self {
+            Self::Job(job) => Some(job),
+            _ => None,
+        }
+    }
+
+    fn pod(&self) -> Option<&Pod> {
+        match self {
+            Self::Pod(pod) => Some(pod),
+            _ => None,
+        }
+    }
+}
+
 impl Family {
     fn shrink(&mut self) {
         self.members.retain(|(kind, _), _| *kind != Kind::Pod);
-        for (_, member) in self.members.values_mut() {
-            *member = Member::Present(None);
+        for ((kind, _), (_, member)) in &mut self.members {
+            // Whose a claim is decides whether it may be freed.
+            if *kind != Kind::PersistentVolumeClaim {
+                *member = Member::Present(None);
+            }
         }
     }
 }
@@ -237,8 +273,10 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::{Families, JobKey, Kind};
+    use crate::finetunejob::attempt::LOST_AFTER_SECONDS;
     use crate::watched::{BatchJobEvent, PodEvent};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+    use k8s_openapi::jiff::Timestamp;
     use serde_json::{Value, json};
 
     fn key() -> JobKey {
@@ -255,10 +293,13 @@ mod tests {
         job_with(name, "1", json!({}))
     }
 
-    fn pod_with(name: &str, owner: &str, conditions: &[&str]) -> PodEvent {
+    fn metadata(name: &str, owner: &str) -> Value {
         let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "name": owner, "uid": owner, "controller": true });
-        let labels = json!({ "temper.dev/job-name": "tiny" });
-        let metadata = json!({ "namespace": "ml", "name": name, "labels": labels, "ownerReferences": [owner] });
+        json!({ "namespace": "ml", "name": name, "labels": { "temper.dev/job-name": "tiny" }, "ownerReferences": [owner] })
+    }
+
+    fn pod_with(name: &str, owner: &str, conditions: &[&str]) -> PodEvent {
+        let metadata = metadata(name, owner);
         let conditions: Vec<Value> = conditions.iter().map(|type_| json!({ "type": type_, "status": "True" })).collect();
         serde_json::from_value(json!({ "metadata": metadata, "status": { "conditions": conditions } })).expect("a pod")
     }
@@ -277,6 +318,28 @@ mod tests {
         let seen = families.attempt(&key(), "tiny-a1").expect("there");
         assert_eq!(seen.pods.iter().map(|pod| pod.name()).collect::<Vec<_>>(), ["y"]);
         assert!(families.attempt(&key(), "tiny-a2").is_none());
+    }
+
+    #[test]
+    fn a_pod_is_left_behind_while_it_ends_without_its_job() {
+        let families = Families::default();
+        let left = |families: &Families| families.pod_left_behind(&key(), Timestamp::UNIX_EPOCH);
+        let ending = |phase: &str| {
+            let mut pod = json!({ "metadata": metadata("x", "tiny-a0"), "status": { "phase": phase } });
+            pod["metadata"]["deletionTimestamp"] = json!("1970-01-01T00:01:00Z");
+            serde_json::from_value::<PodEvent>(pod).expect("a pod")
+        };
+        families.put_job(job("tiny-a0"));
+        families.put_pod(ending("Running"));
+        assert_eq!(left(&families), None, "its Job tells when it has ended");
+        families.remove(&key(), Kind::Job, "tiny-a0");
+        assert_eq!(left(&families).as_deref(), Some("x"));
+        let late = families.pod_left_behind(&key(), Timestamp::from_second(60 + LOST_AFTER_SECONDS).expect("a time"));
+        assert_eq!(late, None, "its machine is lost, and nobody waits for it");
+        families.put_pod(ending("Failed"));
+        assert_eq!(left(&families), None);
+        families.put_pod(pod("y", "tiny-a0"));
+        assert_eq!(left(&families).as_deref(), Some("y"), "the garbage collector is about to tell it");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod attempt;
 pub mod context;
 pub mod error;
 pub mod execute;
+pub mod failures;
 pub mod family;
 pub mod finished;
 pub mod machines;
@@ -37,6 +38,7 @@ use crate::run::Leadership;
 use crate::watched::{Body, KnownJob};
 use context::Context;
 use error::Error;
+use failures::Failures;
 use family::{Families, JobKey};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
@@ -44,14 +46,14 @@ use kube::Api;
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef};
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use kube::runtime::{Controller, WatchStreamExt, controller};
 use machines::Machines;
 use queue::Queue;
 use scrape::Scraper;
 use settled::Settled;
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 use superseded::Superseded;
 use temper_crds::condition::{COMPLETE, FAILED};
@@ -60,7 +62,10 @@ use tokio::sync::mpsc;
 use tracing::Instrument;
 use tracing::field::Empty;
 use versions::Versions;
-use watch::Scope;
+use watch::{Looks, Scope};
+
+/// So many failures in a row are no coincidence.
+const PERSISTENT: u32 = 8;
 
 /// The name that metrics know this controller by.
 const KIND: &str = "FineTuneJob";
@@ -91,18 +96,17 @@ pub async fn run(leadership: Leadership) -> anyhow::Result<()> {
         settings: settings(&args, operator_namespace),
         metrics,
         health: health.clone(),
-        failures: Mutex::default(),
+        failures: Failures::default(),
         superseded: Superseded::default(),
         settled: Settled::default(),
         client,
     });
     count_jobs(&context, &jobs);
-    let stream = changed(scope.api(&context.client), writer, &context);
+    let stream = changed(scope.api(&context.client), (jobs.clone(), writer), looks, &context);
     // A decision on half of the facts would start what runs already.
     if shutdown.or(watches.listed()).await.is_none() {
         return Ok(());
     }
-    health.readiness.met(Condition::Caches);
     let stop = async move { shutdown.requested().await };
     let missed = Arc::clone(&context);
     Controller::for_stream(stream, jobs)
@@ -128,33 +132,43 @@ pub async fn run(leadership: Leadership) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The jobs that somebody else has changed, as the watch tells them. They are kept by the writer, and settled ones are not.
+/// The jobs that somebody else has changed, as the watch tells them. They are kept by the writer, and settled ones are not. What a listing
+/// brings is kept all at once, when it is done: `looks` is told of it then, for a look before would find what was kept before.
 fn changed(
     jobs: Api<KnownJob>,
-    writer: reflector::store::Writer<KnownJob>,
+    (kept, writer): (reflector::Store<KnownJob>, reflector::store::Writer<KnownJob>),
+    looks: Looks,
     context: &Arc<Context>,
 ) -> impl Stream<Item = watcher::Result<KnownJob>> + Send + use<> {
     let [seen, passing, listed, echoing, touched] = [(); 5].map(|()| Arc::clone(context));
-    watcher(jobs, watch_config())
-        .default_backoff()
+    watch::events(jobs, watch_config())
+        // The controller would let everything wait that it is told of, by the other watches too.
+        .filter_map(|event| std::future::ready(event.map_err(|error| watch::complain("finetunejobs", &error)).ok().map(Ok)))
         .inspect_ok(move |event| match event {
             Event::Apply(job) | Event::InitApply(job) if job.is_active() => {}
             // It is not reconciled any more, or only for its time after the end, and its trainers are going.
-            Event::Apply(job) | Event::InitApply(job) | Event::Delete(job) => {
-                seen.scraper.forget(job.uid());
-                seen.superseded.forget(job.uid());
-            }
+            Event::Apply(job) | Event::InitApply(job) | Event::Delete(job) => seen.forget(job.uid()),
             Event::Init | Event::InitDone => {}
         })
         .try_filter_map(move |event| std::future::ready(Ok(passing.settled.pass(event))))
+        .reflect(writer)
         .inspect_ok(move |event| {
-            // What belongs to the jobs is listed before they are.
             if matches!(event, Event::InitDone) {
+                let jobs = kept.state();
+                listed.health.readiness.met(Condition::Caches);
+                listed.retain(&jobs.iter().map(|job| job.uid()).collect());
+                // What belongs to the jobs is listed before they are.
                 listed.families.shrink_those(|key| listed.settled.has(key));
+                // The receiver is gone only when the controller is stopping.
+                jobs.iter().for_each(|job| drop(looks.send(key(job))));
             }
         })
-        .reflect(writer)
-        .touched_objects()
+        .try_filter_map(|event| {
+            std::future::ready(Ok(match event {
+                Event::Apply(job) | Event::Delete(job) => Some(job),
+                Event::Init | Event::InitApply(_) | Event::InitDone => None,
+            }))
+        })
         .try_filter(move |job| {
             let version = job.metadata.resource_version.as_deref();
             std::future::ready(!(job.is_active() && echoing.superseded.is_echo(job.uid(), version)))
@@ -222,7 +236,7 @@ async fn reconcile_and_count(job: Arc<KnownJob>, context: Arc<Context>) -> Resul
     let outcome = reconcile::reconcile(job, Arc::clone(&context)).instrument(span.clone()).await;
     let word = match &outcome {
         Ok(_) => {
-            failures(&context).remove(&uid);
+            context.failures.forget(&uid);
             "success"
         }
         Err(error) => error.kind(),
@@ -237,21 +251,14 @@ async fn reconcile_and_count(job: Arc<KnownJob>, context: Arc<Context>) -> Resul
 }
 
 fn retry(job: Arc<KnownJob>, error: &Error, context: Arc<Context>) -> Action {
-    let mut failures = failures(&context);
-    let count = failures.entry(job.uid().to_owned()).or_default();
-    let action = error.retry(*count);
-    *count = count.saturating_add(1);
-    // Two writers meeting is everyday life; the rest somebody should see.
-    if error.kind() == "conflict" {
+    let (count, wait) = context.failures.note(job.uid(), Instant::now(), |count| error.wait(count));
+    // Two writers meeting is everyday life, unless it goes on; the rest somebody should see.
+    if matches!(error, Error::Conflict { .. } | Error::Early { .. }) && count < PERSISTENT {
         tracing::debug!(namespace = job.namespace(), name = job.name(), "{error}");
     } else {
-        tracing::warn!(namespace = job.namespace(), name = job.name(), failures = *count, "{error}");
+        tracing::warn!(namespace = job.namespace(), name = job.name(), failures = count, "{error}");
     }
-    action
-}
-
-fn failures(context: &Context) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {
-    context.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    Action::requeue(wait)
 }
 
 /// Has the metrics count the jobs by what they are doing, and those that wait, whenever somebody asks.

@@ -138,23 +138,24 @@ fn bring_up_to_date<Report>(
     right: impl Fn(StageReport) -> Option<Report>,
     look: &mut dyn FnMut(&SeenAttempt),
 ) {
-    // A Job that was made just before its maker died, or whose making is not in the status yet.
-    if attempts.last().is_none_or(|last| !last.is_running())
-        && let Some(next) = (seen.find)(stage, attempts.len() as u64)
-    {
-        let made = next.job.metadata.created.unwrap_or(now);
-        attempts.push(Attempt::started(made));
-    }
-    let number = attempts.len() as u64;
-    let Some(last) = attempts.last_mut().filter(|last| last.is_running()) else { return };
-    match (seen.find)(stage, number - 1) {
-        Some(found) => {
-            last.state = state(found.fate(now), right);
-            if last.is_running() {
-                look(&found);
+    loop {
+        let number = attempts.len() as u64;
+        if let Some(last) = attempts.last_mut().filter(|last| last.is_running()) {
+            match (seen.find)(stage, number - 1) {
+                Some(found) => {
+                    last.state = state(found.fate(now), &right);
+                    if last.is_running() {
+                        look(&found);
+                        return;
+                    }
+                }
+                None => last.state = State::Failed { end: End::of(Cause::Interrupted), at: now },
             }
         }
-        None => last.state = State::Failed { end: End::of(Cause::Interrupted), at: now },
+        // A Job that was made just before its maker died, or whose making is not in the status yet.
+        let Some(next) = (seen.find)(stage, number) else { return };
+        let made = next.job.metadata.created.unwrap_or(now);
+        attempts.push(Attempt::started(made));
     }
 }
 

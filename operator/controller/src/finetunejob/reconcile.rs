@@ -85,15 +85,23 @@ async fn active(context: &Context, job: &FineTuneJob, owner: &Owner, now: Timest
         // A Job of the same name that belongs to something else is not ours.
         context.families.attempt(&key, &names::batch_job(&owner.name, stage, number)).filter(|seen| seen.job.is_of(&owner.uid))
     };
-    if let Some((stage, number)) = observe::doubt(&status, &find)
-        && execute::exists(context, owner, &names::batch_job(&owner.name, stage, number)).await?
-    {
-        // The watch is late. Planning now would start a second try beside the first.
-        return Ok(Action::requeue(Duration::from_secs(1)));
+    if let Some((stage, number)) = observe::doubt(&status, &find) {
+        if context.families.pod_left_behind(&key, now).is_some() {
+            // Somebody deleted the Job. The try ends when its pods have, and each of them touches the job.
+            return Ok(Action::requeue(LOOK_CLOSELY));
+        }
+        if execute::exists(context, owner, &names::batch_job(&owner.name, stage, number)).await? {
+            // The watch is late. Planning now would start a second try beside the first.
+            return Ok(Action::requeue(Duration::from_secs(1)));
+        }
     }
     let mut observed = gather(context, job, &validated, owner, &find, now).await?;
     let mut plan = temper_planner::plan(&validated, &observed, now);
     let mut carried_out = carry_out(context, &validated, owner, &observed, &plan, now).await;
+    if carried_out.is_ok() {
+        // What the status said already and could not be done then: what is in its way is told.
+        carried_out = execute::follow_up(context, owner, &status).await;
+    }
     if carried_out.is_ok() && plan.situation == Situation::Registering {
         // Registering is over as soon as it is done: one more look saves a status in between.
         observed = gather(context, job, &validated, owner, &find, now).await?;
@@ -106,7 +114,7 @@ async fn active(context: &Context, job: &FineTuneJob, owner: &Owner, now: Timest
     }
     let (plan, failure) = match carried_out {
         Ok(()) => (plan, None),
-        Err(error @ (Error::Refused { .. } | Error::Invalid { .. })) => (told(&validated, observed.clone(), &error, now), Some(error)),
+        Err(error) if error.is_to_be_told() => (told(&validated, observed.clone(), &error, now), Some(error)),
         Err(error) => return Err(error),
     };
     report::write(context, job, owner, &status, &plan.status).await?;
@@ -227,14 +235,17 @@ fn stop_of(observed: &mut Observed, stage: Stage, attempt: u64) -> Option<&mut O
     }
 }
 
-/// The plan with what the API server refused as what is in the way.
+/// The plan with why it could not be carried out as what is in the way.
 fn told(validated: &ValidatedFineTuneJob, observed: Observed, error: &Error, now: Timestamp) -> Plan {
-    let message = match error {
-        Error::Refused { .. } => format!("{error}; give the operator that right or make room, then it goes on"),
-        error => error.to_string(),
+    let obstacle = match error {
+        Error::Refused { .. } => {
+            let message = format!("{error}; give the operator that right or make room, then it goes on");
+            Obstacle { reason: reason::FORBIDDEN, message, needs_a_person: true }
+        }
+        Error::Early { .. } => Obstacle { reason: reason::PENDING, message: error.to_string(), needs_a_person: false },
+        error => Obstacle { reason: reason::FORBIDDEN, message: error.to_string(), needs_a_person: true },
     };
-    let observed = Observed { obstacle: Some(Obstacle { reason: reason::FORBIDDEN, message, needs_a_person: true }), ..observed };
-    temper_planner::plan(validated, &observed, now)
+    temper_planner::plan(validated, &Observed { obstacle: Some(obstacle), ..observed }, now)
 }
 
 /// Has the running attempt's rank 0 scraped, and nothing else.

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::jiff::Timestamp;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -103,6 +103,11 @@ impl Scraper {
     /// The job has no running attempt any more.
     pub fn forget(&self, uid: &str) {
         self.lock().remove(uid);
+    }
+
+    /// There are only jobs with these UIDs.
+    pub fn retain(&self, uids: &HashSet<&str>) {
+        self.lock().retain(|uid, _| uids.contains(uid.as_str()));
     }
 
     async fn run(&self, uid: &str, job: (String, String), target: &Target) {

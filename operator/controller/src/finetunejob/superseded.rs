@@ -1,7 +1,7 @@
 //! Versions of jobs that a status write of ours has replaced. Until the watch brings the newer one, a decision would be made on what is
 //! known to be old, and its write be refused. When it brings what we wrote and nothing else, there is nothing to decide.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The last write of each job, by UID.
@@ -53,6 +53,11 @@ impl Superseded {
     /// Nothing more is written of this job.
     pub fn forget(&self, uid: &str) {
         self.lock().remove(uid);
+    }
+
+    /// There are only jobs with these UIDs.
+    pub fn retain(&self, uids: &HashSet<&str>) {
+        self.lock().retain(|uid, _| uids.contains(uid.as_str()));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Write>> {

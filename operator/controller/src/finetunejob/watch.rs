@@ -1,12 +1,14 @@
 //! The watches: each keeps a part of what is known up to date and says which job to look at again.
 
-use super::family::{Families, JobKey, Kind};
+use super::family::{Families, GOING, JobKey, Kind};
 use super::machines::Machines;
 use super::versions::Versions;
 use crate::client::watch_config;
 use crate::watched::{BatchJobEvent, Marker, PodEvent};
-use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::Node;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, stream};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolumeClaim, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{Api, ObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -52,33 +54,17 @@ pub type Looks = mpsc::UnboundedSender<JobKey>;
 pub fn start(client: &Client, scope: &Scope, families: &Arc<Families>, versions: &Arc<Versions>, looks: &Looks) -> Started {
     let (listed, progress) = watch::channel(0);
     let listed = Arc::new(listed);
+    let first = || FirstListing(Some(Arc::clone(&listed)));
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(jobs(
-        watcher(scope.api::<BatchJobEvent>(client), of_jobs()).default_backoff(),
-        Arc::clone(families),
-        looks.clone(),
-        Arc::clone(&listed),
-    ));
-    tasks.spawn(pods(
-        watcher(scope.api::<PodEvent>(client), of_jobs()).default_backoff(),
-        Arc::clone(families),
-        looks.clone(),
-        Arc::clone(&listed),
-    ));
-    others::<k8s_openapi::api::core::v1::ConfigMap>(Kind::ConfigMap, client, scope, families, looks, &listed, &mut tasks);
-    others::<k8s_openapi::api::core::v1::Service>(Kind::Service, client, scope, families, looks, &listed, &mut tasks);
-    others::<k8s_openapi::api::core::v1::PersistentVolumeClaim>(
-        Kind::PersistentVolumeClaim,
-        client,
-        scope,
-        families,
-        looks,
-        &listed,
-        &mut tasks,
-    );
-    others::<k8s_openapi::api::networking::v1::NetworkPolicy>(Kind::NetworkPolicy, client, scope, families, looks, &listed, &mut tasks);
-    let registry = watcher(scope.api::<ModelVersion>(client), watch_config()).default_backoff();
-    tasks.spawn(model_versions(registry, Arc::clone(versions), Arc::clone(&listed)));
+    let of = |kind| Members { kind, families: Arc::clone(families), looks: looks.clone(), first: first() };
+    tasks.spawn(of(Kind::Job).follow(members::<BatchJobEvent>(client, scope), Families::put_job));
+    tasks.spawn(of(Kind::Pod).follow(members::<PodEvent>(client, scope), Families::put_pod));
+    tasks.spawn(of(Kind::ConfigMap).follow(members::<Marker<ConfigMap>>(client, scope), put_owned(Kind::ConfigMap)));
+    tasks.spawn(of(Kind::Service).follow(members::<Marker<Service>>(client, scope), put_owned(Kind::Service)));
+    tasks.spawn(of(Kind::NetworkPolicy).follow(members::<Marker<NetworkPolicy>>(client, scope), put_owned(Kind::NetworkPolicy)));
+    tasks.spawn(of(Kind::PersistentVolumeClaim).follow(members::<Marker<PersistentVolumeClaim>>(client, scope), put_claim));
+    let registry = events(scope.api::<ModelVersion>(client), watch_config());
+    tasks.spawn(model_versions(registry, Arc::clone(versions), first()));
     Started { progress, expected: tasks.len(), tasks }
 }
 
@@ -93,112 +79,133 @@ impl Started {
     /// Waits until every watch has brought its first listing.
     pub async fn listed(&mut self) {
         let expected = self.expected;
-        // The senders live as long as the tasks, and these as long as `self`.
+        // The senders live as long as the tasks that have not counted, and these as long as `self`.
         let _ = self.progress.wait_for(|listed| *listed >= expected).await;
     }
 
     /// Watches machines whose GPUs tell their memory, too. Nobody waits for them: without them less is checked, and nothing is wrong.
     pub fn machines(&mut self, client: &Client, machines: &Arc<Machines>) {
         let api = Api::<Marker<Node>>::all(client.clone());
-        let events = watcher(api, watch_config().labels(gpu_memory::LABEL)).default_backoff();
+        let events = events(api, watch_config().labels(gpu_memory::LABEL));
         self.tasks.spawn(self::machines(events, Arc::clone(machines)));
     }
 }
 
-fn others<K>(
-    kind: Kind,
-    client: &Client,
-    scope: &Scope,
-    families: &Arc<Families>,
-    looks: &Looks,
-    listed: &Arc<watch::Sender<usize>>,
-    tasks: &mut tokio::task::JoinSet<()>,
-) where
+/// What a watch says when its first listing is done: it is counted once, however often it lists.
+struct FirstListing(Option<Arc<watch::Sender<usize>>>);
+
+impl FirstListing {
+    fn done(&mut self) {
+        if let Some(listed) = self.0.take() {
+            listed.send_modify(|count| *count += 1);
+        }
+    }
+}
+
+type Events<K> = BoxStream<'static, watcher::Result<Event<K>>>;
+
+/// What happens to objects. After errors it waits, longer each time until something has come.
+pub fn events<K>(api: Api<K>, config: watcher::Config) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    begun(watcher(api, config)).default_backoff()
+}
+
+/// The same events, with the begin of a listing told together with what it brings first: one that is refused has not begun, and must not
+/// count as a success between two errors.
+fn begun<K>(events: impl Stream<Item = watcher::Result<Event<K>>> + Send) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
+where
+    K: Send,
+{
+    let mut begins = false;
+    events
+        .flat_map(move |event| {
+            let before = match &event {
+                Ok(Event::Init) => {
+                    begins = true;
+                    return stream::iter([None, None]);
+                }
+                Ok(_) => std::mem::take(&mut begins).then_some(Ok(Event::Init)),
+                Err(_) => {
+                    begins = false;
+                    None
+                }
+            };
+            stream::iter([before, Some(event)])
+        })
+        .filter_map(std::future::ready)
+}
+
+/// What happens to a kind's objects that belong to jobs.
+fn members<K>(client: &Client, scope: &Scope) -> Events<K>
+where
     K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let events = watcher(scope.api::<Marker<K>>(client), of_jobs()).default_backoff();
-    let (families, looks, listed) = (Arc::clone(families), looks.clone(), Arc::clone(listed));
-    tasks.spawn(async move { present::<K>(kind, events, families, looks, listed).await });
+    events(scope.api::<K>(client), of_jobs()).boxed()
 }
 
-async fn jobs(
-    events: impl Stream<Item = watcher::Result<Event<BatchJobEvent>>>,
-    families: Arc<Families>,
-    looks: Looks,
-    listed: Arc<watch::Sender<usize>>,
-) {
-    let mut events = std::pin::pin!(events);
-    while let Some(event) = events.next().await {
-        let touched = match event {
-            Ok(Event::Apply(job) | Event::InitApply(job)) => families.put_job(job),
-            Ok(Event::Delete(job)) => forget(&families, Kind::Job, &job.metadata),
-            Ok(event) => bounds(&event, Kind::Job, &families, &looks, &listed),
-            Err(error) => complain("jobs", &error),
-        };
-        tell(&looks, touched);
-    }
-}
-
-async fn pods(
-    events: impl Stream<Item = watcher::Result<Event<PodEvent>>>,
-    families: Arc<Families>,
-    looks: Looks,
-    listed: Arc<watch::Sender<usize>>,
-) {
-    let mut events = std::pin::pin!(events);
-    while let Some(event) = events.next().await {
-        let touched = match event {
-            Ok(Event::Apply(pod) | Event::InitApply(pod)) => families.put_pod(pod),
-            Ok(Event::Delete(pod)) => forget(&families, Kind::Pod, &pod.metadata),
-            Ok(event) => bounds(&event, Kind::Pod, &families, &looks, &listed),
-            Err(error) => complain("pods", &error),
-        };
-        tell(&looks, touched);
-    }
-}
-
-/// Objects of which only is known that they are there.
-async fn present<K: Debug>(
+/// Keeps the families' members of one kind up to date.
+struct Members {
     kind: Kind,
-    events: impl Stream<Item = watcher::Result<Event<Marker<K>>>>,
     families: Arc<Families>,
     looks: Looks,
-    listed: Arc<watch::Sender<usize>>,
-) {
-    let mut events = std::pin::pin!(events);
-    while let Some(event) = events.next().await {
-        let touched = match event {
-            Ok(Event::Apply(object) | Event::InitApply(object)) if is_disowned(kind, &object.metadata) => {
-                forget(&families, kind, &object.metadata)
-            }
-            Ok(Event::Apply(object) | Event::InitApply(object)) => {
-                if let (Some(key), Some(name)) = (JobKey::of(&object.metadata), object.metadata.name.as_deref()) {
-                    let digest = object.metadata.annotations.as_ref().and_then(|all| all.get(label::CONTENT_DIGEST));
-                    families.put(key, kind, name, digest.map(String::as_str));
+    first: FirstListing,
+}
+
+impl Members {
+    /// Until the end of the watch. `put` enters what is there, and gives the job to look at again.
+    async fn follow<K>(mut self, mut events: Events<K>, put: impl Fn(&Families, K) -> Option<JobKey>)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(Event::Apply(object) | Event::InitApply(object)) => tell(&self.looks, put(&self.families, object)),
+                Ok(Event::Delete(object)) => tell(&self.looks, forget(&self.families, self.kind, object.meta())),
+                Ok(Event::Init) => self.families.begin_listing(self.kind),
+                Ok(Event::InitDone) => {
+                    self.families.end_listing(self.kind).into_iter().for_each(|key| tell(&self.looks, Some(key)));
+                    self.first.done();
                 }
-                // That one is there changes nothing; that one is missing does.
-                None
+                Err(error) => complain(&K::plural(&()), &error),
             }
-            Ok(Event::Delete(object)) => forget(&families, kind, &object.metadata),
-            Ok(event) => bounds(&event, kind, &families, &looks, &listed),
-            Err(error) => complain("what belongs to jobs", &error),
-        };
-        tell(&looks, touched);
+        }
     }
 }
 
-/// Whether somebody took an object's owner reference away, so that it would outlive its job: it counts as missing, and is applied anew. A
-/// claim may do without: one that holds a registered model does.
-fn is_disowned(kind: Kind, metadata: &ObjectMeta) -> bool {
-    kind != Kind::PersistentVolumeClaim
-        && metadata.deletion_timestamp.is_none()
-        && metadata.owner_references.iter().flatten().next().is_none()
+/// An object of which is only known that it is there, with the digest of what is in it. That one is there changes nothing; that one is
+/// missing does.
+fn put_owned<K>(kind: Kind) -> impl Fn(&Families, Marker<K>) -> Option<JobKey> {
+    move |families, object| {
+        let metadata = object.metadata;
+        if is_disowned(&metadata) {
+            return forget(families, kind, &metadata);
+        }
+        let digest = metadata.annotations.as_ref().and_then(|all| all.get(label::CONTENT_DIGEST));
+        families.put(JobKey::of(&metadata)?, kind, metadata.name.as_deref()?, digest.map(String::as_str));
+        None
+    }
+}
+
+/// A claim, and whose it is. One that holds a registered model is nobody's.
+fn put_claim(families: &Families, claim: Marker<PersistentVolumeClaim>) -> Option<JobKey> {
+    let metadata = claim.metadata;
+    let owner = metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+    let whose = metadata.deletion_timestamp.as_ref().map_or(owner.map(|owner| owner.uid.as_str()), |_| Some(GOING));
+    families.put(JobKey::of(&metadata)?, Kind::PersistentVolumeClaim, metadata.name.as_deref()?, whose);
+    None
+}
+
+/// Whether somebody took an object's owner reference away, so that it would outlive its job: it counts as missing, and is applied anew.
+fn is_disowned(metadata: &ObjectMeta) -> bool {
+    metadata.deletion_timestamp.is_none() && metadata.owner_references.iter().flatten().next().is_none()
 }
 
 async fn model_versions(
     events: impl Stream<Item = watcher::Result<Event<ModelVersion>>>,
     versions: Arc<Versions>,
-    listed: Arc<watch::Sender<usize>>,
+    mut first: FirstListing,
 ) {
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
@@ -208,11 +215,9 @@ async fn model_versions(
             Ok(Event::Init) => versions.begin_listing(),
             Ok(Event::InitDone) => {
                 versions.end_listing();
-                listed.send_modify(|count| *count += 1);
+                first.done();
             }
-            Err(error) => {
-                complain("model versions", &error);
-            }
+            Err(error) => complain("model versions", &error),
         }
     }
 }
@@ -229,24 +234,9 @@ async fn machines(events: impl Stream<Item = watcher::Result<Event<Marker<Node>>
             Ok(Event::Delete(node)) => machines.remove(&node.metadata.name.unwrap_or_default()),
             Ok(Event::Init) => machines.clear(),
             Ok(Event::InitDone) => {}
-            Err(error) => {
-                complain("machines with GPUs", &error);
-            }
+            Err(error) => complain("machines with GPUs", &error),
         }
     }
-}
-
-/// The begin and the end of a listing.
-fn bounds<K>(event: &Event<K>, kind: Kind, families: &Families, looks: &Looks, listed: &watch::Sender<usize>) -> Option<JobKey> {
-    match event {
-        Event::Init => families.begin_listing(kind),
-        Event::InitDone => {
-            families.end_listing(kind).into_iter().for_each(|key| tell(looks, Some(key)));
-            listed.send_modify(|count| *count += 1);
-        }
-        _ => {}
-    }
-    None
 }
 
 fn forget(families: &Families, kind: Kind, metadata: &ObjectMeta) -> Option<JobKey> {
@@ -255,14 +245,38 @@ fn forget(families: &Families, kind: Kind, metadata: &ObjectMeta) -> Option<JobK
     Some(key)
 }
 
-fn complain(what: &str, error: &watcher::Error) -> Option<JobKey> {
+/// Says that a watch failed.
+pub fn complain(what: &str, error: &watcher::Error) {
     tracing::warn!("failed to watch {what}; trying again: {error}");
-    None
 }
 
 fn tell(looks: &Looks, key: Option<JobKey>) {
     if let Some(key) = key {
         // The receiver is gone only when the controller is stopping.
         let _ = looks.send(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::begun;
+    use futures::{StreamExt, stream};
+    use kube::runtime::watcher::{Error, Event};
+
+    #[tokio::test]
+    async fn a_listing_that_is_refused_has_not_begun() {
+        let refused = || Err(Error::NoResourceVersion);
+        let told = [Ok(Event::Init), refused(), Ok(Event::Init), refused(), Ok(Event::Init), Ok(Event::InitApply(1)), Ok(Event::InitDone)];
+        let heard: Vec<&str> = begun(stream::iter(told))
+            .map(|event| match event {
+                Ok(Event::Init) => "begin",
+                Ok(Event::InitApply(_)) => "one",
+                Ok(Event::InitDone) => "done",
+                Ok(_) => "more",
+                Err(_) => "error",
+            })
+            .collect()
+            .await;
+        assert_eq!(heard, ["error", "error", "begin", "one", "done"]);
     }
 }

@@ -4,6 +4,7 @@ use super::{Kept, stands_for};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::ObjectMeta;
 use serde::Deserialize;
+use temper_objects::names;
 
 /// The annotation that tells which of an Indexed Job's pods it is.
 pub const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
@@ -80,6 +81,7 @@ pub struct PodCondition {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct ContainerStatus {
+    name: Box<str>,
     state: ContainerState,
 }
 
@@ -120,11 +122,9 @@ impl From<PodEvent> for Pod {
         let PodEvent { metadata, spec, status } = event;
         let index = metadata.annotations.as_ref().and_then(|all| all.get(COMPLETION_INDEX));
         let is_read = |condition: &PodCondition| READ_CONDITIONS.contains(&&*condition.type_);
-        let (mut waiting, mut terminated) = (None, None);
-        for ContainerStatus { state } in status.container_statuses {
-            waiting = waiting.or(state.waiting);
-            terminated = terminated.or(state.terminated);
-        }
+        // Others are injected: a service mesh's proxy may wait or end by itself, and says nothing about the training.
+        let own = status.container_statuses.into_iter().find(|container| &*container.name == names::CONTAINER);
+        let ContainerState { waiting, terminated } = own.map(|container| container.state).unwrap_or_default();
         Self {
             metadata: Kept::of(&metadata),
             completion_index: index.and_then(|index| index.parse().ok()),
@@ -163,5 +163,21 @@ impl Pod {
     /// The name, for people.
     pub fn name(&self) -> &str {
         &self.metadata.name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pod;
+    use serde_json::json;
+
+    #[test]
+    fn only_the_trainers_container_speaks_for_the_pod() {
+        let proxy = json!({ "name": "istio-proxy", "state": { "terminated": { "exitCode": 0, "message": "bye" } } });
+        let trainer = json!({ "name": "trainer", "state": { "waiting": { "reason": "ErrImagePull" } } });
+        let pod = json!({ "metadata": { "name": "p" }, "status": { "phase": "Pending", "containerStatuses": [proxy, trainer] } });
+        let pod: Pod = serde_json::from_value(pod).expect("a pod");
+        assert!(pod.terminated().is_none());
+        assert_eq!(pod.waiting().and_then(|waiting| waiting.reason.as_deref()), Some("ErrImagePull"));
     }
 }

@@ -71,11 +71,25 @@ impl PlayedKubelet {
     /// When it does not come to run.
     pub async fn end(&self, pod: &str, end: End) -> Pod {
         let running = wait::until(&self.pods, pod, "running", |pod| phase(pod) == Some("Running")).await;
-        let uid = running.uid().expect("a pod of the API has a UID");
+        self.order(&running, end);
+        wait::until(&self.pods, pod, "ended", |pod| matches!(phase(pod), Some("Succeeded" | "Failed"))).await
+    }
+
+    /// Ends a pod that is being deleted and has not ended by itself (see [`Play::ignoring_stop`]), and waits until it is gone.
+    ///
+    /// # Panics
+    /// When it is not deleted, or does not go.
+    pub async fn end_stopped(&self, pod: &str, end: End) {
+        let stopped = wait::until(&self.pods, pod, "being deleted", |pod| pod.metadata.deletion_timestamp.is_some()).await;
+        self.order(&stopped, end);
+        wait::gone(&self.pods, pod).await;
+    }
+
+    fn order(&self, pod: &Pod, end: End) {
+        let uid = pod.uid().expect("a pod of the API has a UID");
         self.orders.send_modify(|orders| {
             orders.ends.insert(uid, end);
         });
-        wait::until(&self.pods, pod, "ended", |pod| matches!(phase(pod), Some("Succeeded" | "Failed"))).await
     }
 
     /// Preempts a pod as the scheduler does for one of higher priority.

@@ -33,8 +33,8 @@ impl Body for Cut {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if self.cut.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Some(Err("the fault proxy cuts the connection".into())));
+            return Poll::Ready(Some(Err(Error::other("the fault proxy cuts the connection"))));
         }
-        Pin::new(&mut self.body).poll_frame(context).map_err(Into::into)
+        Pin::new(&mut self.body).poll_frame(context).map_err(Error::other)
     }
 }

@@ -10,6 +10,8 @@ use super::request::Request;
 pub enum Fault {
     /// It is answered with this status and has no effect.
     Refuse(u16),
+    /// A watch begins, and is told at once that its version is too old: what it watches must be listed anew.
+    Expire,
     /// It takes effect, and is answered with this status all the same.
     Lie(u16),
     /// It takes effect, and the connection ends without an answer.

@@ -1,7 +1,7 @@
 //! What a request to the API server is about, read from its method and path as the API server reads them.
 
-use http::Method;
 use http::request::Parts;
+use http::{Method, Version};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +41,8 @@ pub struct Request {
     pub name: String,
     /// Path and query.
     pub uri: String,
+    /// In which version of HTTP it is asked.
+    pub version: Version,
 }
 
 impl Request {
@@ -53,7 +55,8 @@ impl Request {
             subresource: String::new(),
             namespace: String::new(),
             name: String::new(),
-            uri: parts.uri.to_string(),
+            uri: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+            version: parts.version,
         };
         let mut names: Vec<&str> = parts.uri.path().split('/').filter(|name| !name.is_empty()).collect();
         // /api/v1/... for the core group, /apis/GROUP/VERSION/... for the others.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use temper_cluster_tests::ran::run;
 use temper_cluster_tests::{Namespace, Nodes, binaries, wait};
 use temper_contract::{Event, layout};
-use temper_crds::{FineTuneJob, ModelVersion, label};
+use temper_crds::{Condition, FineTuneJob, ModelVersion, label};
 
 use crate::reference::Model;
 
@@ -191,4 +191,13 @@ impl Place {
 pub(crate) fn ready_reason(job: &FineTuneJob) -> &str {
     let ready = job.status.iter().flat_map(|status| &status.conditions).find(|condition| condition.type_ == "Ready");
     ready.map_or("", |ready| ready.reason.as_str())
+}
+
+/// One of the job's conditions.
+///
+/// # Panics
+/// When it is not there.
+pub(crate) fn condition<'a>(job: &'a FineTuneJob, type_: &str) -> &'a Condition {
+    let mut conditions = job.status.iter().flat_map(|status| &status.conditions);
+    conditions.find(|condition| condition.type_ == type_).unwrap_or_else(|| panic!("the job has no condition {type_}"))
 }

@@ -9,9 +9,9 @@ use temper_cluster_tests::ran::run;
 use temper_cluster_tests::{Nodes, wait};
 use temper_contract::ExitCode;
 use temper_crds::FineTuneJob;
-use temper_crds::condition::{Condition, ConditionStatus};
+use temper_crds::condition::ConditionStatus;
 
-use crate::job::{NAME, PATIENCE, fill_models, manifest, ready_reason, write_rows};
+use crate::job::{NAME, PATIENCE, condition, fill_models, manifest, ready_reason, write_rows};
 use crate::release;
 
 /// Two checkpoints, of which not one fits into the small volume.
@@ -66,9 +66,4 @@ async fn a_data_set_that_is_gone_and_a_full_volume_are_told_and_heal() {
 
 async fn state(jobs: &Api<FineTuneJob>, word: &str) -> FineTuneJob {
     wait::until_within(PATIENCE, jobs, NAME, &format!("{word} (Ready's reason)"), |job| ready_reason(job) == word).await
-}
-
-fn condition<'a>(job: &'a FineTuneJob, type_: &str) -> &'a Condition {
-    let conditions = job.status.iter().flat_map(|status| &status.conditions);
-    conditions.into_iter().find(|condition| condition.type_ == type_).unwrap()
 }

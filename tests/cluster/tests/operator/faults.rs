@@ -3,8 +3,11 @@
 use crate::world::{World, holds};
 use serde_json::json;
 use std::time::Duration;
-use temper_cluster_tests::FaultProxy;
-use temper_cluster_tests::proxy::{Fault, Request, Which};
+use temper_cluster_tests::proxy::{Fault, Request, Verb, Which};
+use temper_cluster_tests::{FaultProxy, http, wait};
+
+/// What is listed and watched of a job, the jobs themselves last: the operator asks for them when it knows what belongs to them.
+const KINDS: [&str; 3] = ["jobs", "pods", "finetunejobs"];
 
 fn writes(request: &Request) -> bool {
     request.is_write()
@@ -61,4 +64,98 @@ async fn an_api_server_that_falls_silent_is_waited_out_and_training_goes_on() {
     proxy.heal();
     let job = world.state("tiny", "Complete").await;
     assert_eq!(job.status.map(|status| (status.restarts, status.attempt)), Some((0, Some(0))));
+}
+
+/// Lets requests for each of the kinds be refused.
+fn refuse(proxy: &FaultProxy, which: Which, verb: Verb, code: u16) {
+    for kind in KINDS {
+        proxy.set(which, move |request| request.verb == verb && request.resource == kind, Fault::Refuse(code));
+    }
+}
+
+/// How often each of the kinds was asked for.
+fn asked(proxy: &FaultProxy, verb: Verb) -> [usize; 3] {
+    KINDS.map(|kind| proxy.requests(|request| request.verb == verb && request.resource == kind).len())
+}
+
+/// Waits until so many of the kinds were asked for twice more.
+async fn until_asked_again(proxy: &FaultProxy, verb: Verb, kinds: usize, before: [usize; 3]) {
+    wait::eventually(wait::PATIENCE, "what is refused is asked for again", async || {
+        let now = asked(proxy, verb);
+        let are_asked = now.iter().zip(before).take(kinds).all(|(now, before)| *now >= before + 2);
+        if are_asked { Ok(()) } else { Err(format!("{KINDS:?} were asked for {before:?} times before, {now:?} now")) }
+    })
+    .await;
+}
+
+/// Waits until a job is complete, with nothing tried twice.
+async fn comes_to_its_end(world: &World, name: &str) {
+    let job = world.state(name, "Complete").await;
+    assert_eq!(job.status.map(|status| (status.restarts, status.attempt)), Some((0, Some(0))), "{name}");
+}
+
+/// An operator that starts while listings are refused waits for them, and sees what has happened meanwhile.
+async fn listings_are_refused(code: u16) {
+    let proxy = FaultProxy::start();
+    let mut world = World::behind(&format!("lists-{code}"), &proxy).await;
+    world.create("before", json!({})).await;
+    world.running("before", 0, 2).await;
+    refuse(&proxy, Which::First(3), Verb::List, code);
+    world.operator.start_again();
+    world.finish("before", 0).await;
+    world.create("first", json!({})).await;
+    world.operator.ready().await;
+    comes_to_its_end(&world, "before").await;
+
+    world.running("first", 0, 2).await;
+    let before = asked(&proxy, Verb::List);
+    refuse(&proxy, Which::Every, Verb::List, code);
+    world.operator.start_again();
+    world.finish("first", 0).await;
+    world.create("every", json!({})).await;
+    until_asked_again(&proxy, Verb::List, 2, before).await;
+    assert_eq!(http::get(world.operator.address(), "/livez").await.expect("it serves").status, 200, "a restart would not help");
+    assert_eq!(http::get(world.operator.address(), "/readyz").await.expect("it serves").status, 503, "it knows nothing yet");
+    proxy.heal();
+    world.operator.ready().await;
+    comes_to_its_end(&world, "first").await;
+    world.finish("every", 0).await;
+    comes_to_its_end(&world, "every").await;
+}
+
+/// Watches that end and may not begin again begin when they may, from where they ended.
+async fn watches_are_refused(code: u16) {
+    let proxy = FaultProxy::start();
+    let mut world = World::behind(&format!("begins-{code}"), &proxy).await;
+    for (name, which) in [("first", Which::First(2)), ("every", Which::Every)] {
+        let before = asked(&proxy, Verb::Watch);
+        refuse(&proxy, which, Verb::Watch, code);
+        proxy.cut_watches();
+        world.create(name, json!({})).await;
+        until_asked_again(&proxy, Verb::Watch, KINDS.len(), before).await;
+        proxy.heal();
+        world.finish(name, 0).await;
+        comes_to_its_end(&world, name).await;
+    }
+    assert!(world.operator.runs(), "{}", world.operator.log());
+}
+
+#[tokio::test]
+async fn listings_that_a_busy_server_refuses_are_asked_for_again() {
+    listings_are_refused(429).await;
+}
+
+#[tokio::test]
+async fn listings_that_fail_in_the_server_are_asked_for_again() {
+    listings_are_refused(500).await;
+}
+
+#[tokio::test]
+async fn watches_that_a_busy_server_refuses_are_asked_for_again() {
+    watches_are_refused(429).await;
+}
+
+#[tokio::test]
+async fn watches_that_fail_in_the_server_are_asked_for_again() {
+    watches_are_refused(500).await;
 }

@@ -1,7 +1,9 @@
 //! Leader election of real operators before a real API server: who acts, who takes over, and that nobody writes after its time.
 
+use ::http::Version;
 use k8s_openapi::api::coordination::v1::Lease;
 use serde_json::json;
+use std::collections::HashSet;
 use temper_cluster_tests::control_plane::Credentials;
 use temper_cluster_tests::operator::OperatorOptions;
 use temper_cluster_tests::proxy::{Fault, Verb, Which};
@@ -14,7 +16,7 @@ const LEASE: &str = "temper-operator";
 /// Short enough to wait for.
 const SHORT: [&str; 6] = ["--lease-duration", "4s", "--lease-renew-deadline", "2s", "--lease-retry-period", "500ms"];
 /// Far longer than a test waits: whoever takes over within it did not wait for the lease to run out.
-const LONG: [&str; 6] = ["--lease-duration", "600s", "--lease-renew-deadline", "300s", "--lease-retry-period", "2s"];
+pub(crate) const LONG: [&str; 6] = ["--lease-duration", "600s", "--lease-renew-deadline", "300s", "--lease-retry-period", "2s"];
 
 /// A replica with an account of its own, so that the audit log tells the replicas apart.
 async fn replica(namespace: &Namespace, name: &str, flags: &[&str]) -> Operator {
@@ -32,11 +34,11 @@ fn holder(lease: &Lease) -> Option<&str> {
     lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref())
 }
 
-async fn until_led_by(namespace: &Namespace, name: &str) -> Lease {
+pub(crate) async fn until_led_by(namespace: &Namespace, name: &str) -> Lease {
     wait::until(&namespace.api::<Lease>(), LEASE, &format!("held by {name}"), |lease| holder(lease) == Some(name)).await
 }
 
-async fn until_it_says(operator: &Operator, gauge: &str) {
+pub(crate) async fn until_it_says(operator: &Operator, gauge: &str) {
     wait::eventually(wait::PATIENCE, gauge, async || {
         let page = operator.metrics().await;
         if page.lines().any(|line| line == gauge) { Ok(()) } else { Err(page) }
@@ -158,4 +160,22 @@ async fn missing_crds_are_named_and_waited_for() {
     proxy.heal();
     only.ready().await;
     until_led_by(&namespace, "only").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leases_are_asked_for_over_connections_that_nothing_else_shares() {
+    let namespace = Namespace::create("leader-connections").await;
+    let credentials = namespace.service_account("only", &rules()).await;
+    let proxy = FaultProxy::start();
+    let mut operator = OperatorOptions::new(&namespace, &credentials).identity("only").flags(SHORT).through(&proxy).start();
+    operator.ready().await;
+    namespace.create_object::<FineTuneJob>(job("tiny", json!({ "suspend": true }))).await;
+    wait::until(&namespace.api::<FineTuneJob>(), "tiny", "looked at", |job| job.status.is_some()).await;
+    let spoken = |resource: &'static str| {
+        let requests = proxy.requests(|request| request.resource == resource);
+        requests.into_iter().map(|request| request.version).collect::<HashSet<Version>>()
+    };
+    // A request without an answer takes its HTTP/1.1 connection with it; the next renewal does not wait until pings find it dead.
+    assert_eq!(spoken("leases"), [Version::HTTP_11].into());
+    assert_eq!(spoken("finetunejobs"), [Version::HTTP_2].into());
 }

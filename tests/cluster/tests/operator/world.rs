@@ -77,14 +77,19 @@ impl World {
         script: impl Fn(&Pod) -> Play + Send + Sync + 'static,
         nodes: usize,
     ) -> Self {
-        Self::start(purpose, page, script, nodes, None).await
+        Self::start(purpose, page, script, nodes, &[], None).await
     }
 
     /// The usual world, with the operator behind a proxy.
     pub(crate) async fn behind(purpose: &str, proxy: &FaultProxy) -> Self {
+        Self::flagged(purpose, &[], Some(proxy)).await
+    }
+
+    /// The usual world, whose operator has more flags; they go before those that it has anyway.
+    pub(crate) async fn flagged(purpose: &str, flags: &[&str], proxy: Option<&FaultProxy>) -> Self {
         let page = MetricsPage::default();
         let script = usual(&page);
-        Self::start(purpose, page, script, 2, Some(proxy)).await
+        Self::start(purpose, page, script, 2, flags, proxy).await
     }
 
     async fn start(
@@ -92,12 +97,15 @@ impl World {
         page: MetricsPage,
         script: impl Fn(&Pod) -> Play + Send + Sync + 'static,
         nodes: usize,
+        flags: &[&str],
         proxy: Option<&FaultProxy>,
     ) -> Self {
         let namespace = Namespace::create(purpose).await;
         let account = namespace.service_account("temper-operator", &rules()).await;
         let kubelet = PlayedKubelet::start(&namespace, nodes, script).await;
         let options = OperatorOptions::new(&namespace, &account).flags(["--scrape-interval", "1s", "--leader-election", "false"]);
+        // Of a flag that is given twice the last one counts.
+        let options = options.flags(flags.iter().copied());
         let options = match proxy {
             Some(proxy) => options.through(proxy),
             None => options,

@@ -36,7 +36,7 @@ fn seen(condition: &str, end: Option<(i32, String)>) -> SeenAttempt {
         Some((code, message)) => {
             let terminated = json!({ "exitCode": code, "message": message, "finishedAt": at(20).to_string() });
             let phase = if code == 0 { "Succeeded" } else { "Failed" };
-            json!({ "metadata": { "name": "p" }, "status": { "phase": phase, "containerStatuses": [{ "name": "t", "state": { "terminated": terminated } }] } })
+            json!({ "metadata": { "name": "p" }, "status": { "phase": phase, "containerStatuses": [{ "name": "trainer", "state": { "terminated": terminated } }] } })
         }
     };
     SeenAttempt {
