@@ -38,23 +38,23 @@ def programs() -> list[Program]:
     for message in map(json.loads, built.stdout.splitlines()):
         if message["reason"] == "compiler-artifact" and message["profile"]["test"] and message.get("executable"):
             folder, target = Path(message["manifest_path"]).parent, message["target"]
-            package = message["package_id"].rsplit("#", 1)[-1].split("@")[0].rsplit("/", 1)[-1]
-            package = package if not package[0].isdigit() else folder.name
+            # path+file:///FOLDER#NAME@VERSION, or without NAME@ where that is the folder's name.
+            named = message["package_id"].rsplit("#", 1)[-1].rpartition("@")[0]
+            package = named or folder.name
             found.append(Program(f"{package}: {Path(target['src_path']).relative_to(folder)}", package, folder, message["executable"]))
     return sorted(found)
 
 
 class Lanes:
-    """What runs, and whether all has gone well."""
+    """What runs, and whether all has gone well. The lock is held wherever either changes."""
 
     def __init__(self) -> None:
-        self.lock, self.running, self.failed = threading.Lock(), set(), []
+        self.lock, self.running, self.ran, self.failure = threading.Lock(), set(), 0, ""
 
-    def run(self, program: Program, environment: dict[str, str]) -> None:
-        began = time.monotonic()
+    def start(self, program: Program, environment: dict[str, str]) -> subprocess.Popen | None:
         with self.lock:
-            if self.failed:
-                return
+            if self.failure:
+                return None
             command = subprocess.Popen(
                 [program.file],
                 cwd=program.folder,
@@ -67,47 +67,64 @@ class Lanes:
                 start_new_session=True,
             )
             self.running.add(command)
-        said = command.communicate()[0]
-        with self.lock:
-            self.running.discard(command)
-            if self.failed:
-                return
-            print(f"\n     Running {program.name} ({time.monotonic() - began:.0f} s)\n{said.rstrip()}", flush=True)
-            if command.returncode:
-                self.failed.append(f"{program.name} ended with {command.returncode}")
-                self.end()
+            return command
 
-    def end(self) -> None:
-        """Ends what runs, with what it has started."""
-        for command in self.running:
-            try:
-                os.killpg(command.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+    def run(self, programs: list[Program], environment: dict[str, str]) -> None:
+        """Runs one after the other, until one fails."""
+        try:
+            for program in programs:
+                began = time.monotonic()
+                command = self.start(program, environment)
+                if command is None:
+                    return
+                said = command.communicate()[0]
+                with self.lock:
+                    self.running.discard(command)
+                    self.ran += 1
+                    if self.failure:
+                        return
+                    print(f"\n     Running {program.name} ({time.monotonic() - began:.0f} s)\n{said.rstrip()}", flush=True)
+                if command.returncode:
+                    self.end(f"{program.name} ended with {command.returncode}")
+        except Exception as error:  # A lane that breaks must not look like one that is done.
+            self.end(f"a lane broke: {error!r}")
+
+    def end(self, why: str) -> None:
+        """Ends what runs, with what it has started. Nothing more begins."""
+        with self.lock:
+            self.failure = self.failure or why
+            for command in self.running:
+                try:
+                    os.killpg(command.pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, interrupted)
     found = programs()
-    lanes = Lanes()
     waiting = [program for program in found if program.package == WAITING]
     computing = [program for program in found if program.package != WAITING]
     if not waiting or not computing:
         sys.exit(f"run_tests: cargo names {len(waiting)} programs of {WAITING} and {len(computing)} others; there are some of both")
-
-    def lane(programs: list[Program], environment: dict[str, str]) -> threading.Thread:
-        thread = threading.Thread(target=lambda: [lanes.run(program, environment) for program in programs])
-        thread.start()
-        return thread
-
-    threads = [lane(waiting, {"RUST_TEST_THREADS": str(WAITING_AT_ONCE)}), lane(computing, {})]
+    lanes = Lanes()
+    threads = [
+        threading.Thread(target=lanes.run, args=(waiting, {"RUST_TEST_THREADS": str(WAITING_AT_ONCE)})),
+        threading.Thread(target=lanes.run, args=(computing, {})),
+    ]
     try:
+        for thread in threads:
+            thread.start()
         for thread in threads:
             thread.join()
     except KeyboardInterrupt:
-        lanes.failed.append("interrupted")
-        lanes.end()
-    if lanes.failed:
-        sys.exit(f"run_tests: {lanes.failed[0]}")
+        lanes.end("interrupted")
+    if lanes.failure or lanes.ran != len(found):
+        sys.exit(f"run_tests: {lanes.failure or f'{lanes.ran} of {len(found)} programs ran'}")
     sys.exit(subprocess.run([*CARGO, "--doc"]).returncode)
 
 

@@ -61,6 +61,17 @@ fn every_field_is_bounded() {
 }
 
 #[test]
+fn nobody_reaches_beyond_the_namespace_or_into_the_pod() {
+    let forbidden =
+        ["podtemplate", "template", "hostpath", "namespace", "secretkeyref", "volumes", "securitycontext", "serviceaccountname"];
+    let found = complaints(|path, _| {
+        let field = path.rsplit('.').next().unwrap_or_default().trim_end_matches(['[', ']', '{', '}']).to_lowercase();
+        (path.starts_with(".spec") && forbidden.contains(&field.as_str())).then_some("the spec must not have such a field")
+    });
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
 fn nothing_is_nullable_and_formats_are_those_that_kubernetes_knows() {
     let found = complaints(|_, field| {
         let format = field["format"].as_str();

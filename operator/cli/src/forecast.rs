@@ -153,6 +153,7 @@ fn sentence(situation: &Situation, checkpoint: Option<u64>) -> String {
         (Situation::Complete, _) => "complete: nothing to do".to_owned(),
         (Situation::Suspended, _) => "suspended: spec.suspend is true".to_owned(),
         (Situation::Failed { reason, message }, _) => format!("failed ({reason}): {message}; temper run would try again"),
+        (Situation::Oversized { message }, _) => format!("too large: {message}"),
         (Situation::Registering, _) => "would register the published model".to_owned(),
         (Situation::Working { stage: Stage::Prepare, .. }, _) => "would start from the beginning".to_owned(),
         (Situation::Working { stage: Stage::Train, .. } | Situation::BackingOff { stage: Stage::Train, .. }, Some(step)) => {
@@ -214,6 +215,7 @@ fn stages(job: &LocalJob, home: &Home, situation: &Situation) -> Result<Vec<Stag
         | Situation::Awaiting { stage, .. }
         | Situation::Stopping { stage, .. } => Some(stage.name()),
         Situation::Registering => Some("register"),
+        Situation::Oversized { .. } => Some(Stage::Train.name()),
         Situation::Complete => None,
         Situation::Suspended | Situation::Failed { .. } => Some("prepare"),
     };

@@ -96,6 +96,11 @@ impl Places {
         self.owns_claim.then_some(self.run.claim.as_str())
     }
 
+    /// Whether a claim is made for a job: it names none for its checkpoints.
+    pub fn need_a_claim(job: &ValidatedFineTuneJob) -> bool {
+        job.checkpoint_location.as_ref().and_then(OnClaim::of).is_none()
+    }
+
     /// The claims that a stage's pods mount, by name. `prepare` mounts all of the job's, so that one that is missing shows before an
     /// accelerator is held; the other stages mount what they use.
     pub fn claims(&self, stage: Stage) -> impl Iterator<Item = (&str, Access)> {

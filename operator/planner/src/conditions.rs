@@ -89,6 +89,7 @@ pub fn of(job: &ValidatedFineTuneJob, observed: &Observed, situation: &Situation
     let stalled = match (situation, &obstacle) {
         (Situation::Failed { .. }, _) => finding(STALLED, true, &word, &*sentence),
         (Situation::Awaiting { message, .. }, _) => finding(STALLED, true, reason::UNAVAILABLE, &**message),
+        (Situation::Oversized { .. }, _) => finding(STALLED, true, &word, &*sentence),
         (_, Some(obstacle)) if obstacle.needs_a_person => finding(STALLED, true, obstacle.reason, &*obstacle.message),
         _ => finding(STALLED, false, reason::NO_FAILURE, "nothing is in the way"),
     };
@@ -127,6 +128,7 @@ fn headline(job: &ValidatedFineTuneJob, situation: &Situation) -> (String, Strin
         Situation::Working { stage: Stage::Publish, .. } => (reason::PUBLISHING, "the model is being written and checked".to_owned()),
         Situation::BackingOff { stage, until } => (reason::BACKING_OFF, format!("{stage} failed and starts again at {until:.0}")),
         Situation::Awaiting { stage, until, message } => (reason::UNAVAILABLE, format!("{message}; {stage} looks again at {until:.0}")),
+        Situation::Oversized { message } => (reason::INSUFFICIENT_MEMORY, message.clone()),
         Situation::Stopping { stage, attempt, reason: why } => {
             let why = match why {
                 StopReason::Suspended => "the job is suspended",

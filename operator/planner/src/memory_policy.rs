@@ -10,6 +10,17 @@ pub const TOLERANCE_PERCENT: u64 = 15;
 /// Why training cannot fit, with what to do; `None` where it may. `per_process` is the estimated peak of one process in bytes,
 /// `device_memory` that of one accelerator of the kind asked for, where it is known.
 pub fn excess(job: &ValidatedFineTuneJob, per_process: u64, device_memory: Option<u64>) -> Option<String> {
+    let remedy = "lower perDeviceTrainBatchSize or dataset.maxLength, use a smaller r or fewer targetModules, or ask for more memory";
+    told(job, per_process, device_memory, remedy)
+}
+
+/// The same of a job that has been resized since it first trained: what it has learned is not given up, and only its size can be changed.
+pub fn excess_of_resize(job: &ValidatedFineTuneJob, per_process: u64, device_memory: Option<u64>) -> Option<String> {
+    let remedy = "give trainer.numProcPerNode a smaller number (on a cluster while suspend is true); it goes on from its last checkpoint";
+    told(job, per_process, device_memory, remedy)
+}
+
+fn told(job: &ValidatedFineTuneJob, per_process: u64, device_memory: Option<u64>, remedy: &str) -> Option<String> {
     let processes = job.parallelism.num_proc_per_node as u64;
     let (needed, available, what) = match job.parallelism.device {
         Device::Cuda => (per_process, device_memory?, "one GPU has"),
@@ -19,14 +30,8 @@ pub fn excess(job: &ValidatedFineTuneJob, per_process: u64, device_memory: Optio
         }
     };
     let surely = u128::from(needed) * 100 / u128::from(100 + TOLERANCE_PERCENT);
-    (surely > u128::from(available)).then(|| {
-        format!(
-            "training is estimated to take {} where {what} {}; lower perDeviceTrainBatchSize or dataset.maxLength, use a smaller r or fewer \
-             targetModules, or ask for more memory",
-            gibibytes(needed),
-            gibibytes(available)
-        )
-    })
+    let (needed, allowed) = (gibibytes(needed), gibibytes(available));
+    (surely > u128::from(available)).then(|| format!("training is estimated to take {needed} where {what} {allowed}; {remedy}"))
 }
 
 fn gibibytes(bytes: u64) -> String {

@@ -79,6 +79,11 @@ pub enum Situation {
         /// What is missing and what to do, in a sentence.
         message: String,
     },
+    /// It was resized to what surely does not fit, and waits to be resized again.
+    Oversized {
+        /// Why, and what to do, in a sentence.
+        message: String,
+    },
     /// An attempt is being stopped.
     Stopping {
         /// The stage.
@@ -133,11 +138,10 @@ fn situation(job: &ValidatedFineTuneJob, observed: &Observed, now: Timestamp, wa
         return staged(Stage::Prepare, &observed.prepare.iter().collect::<Vec<_>>(), job, observed, now, wake_at);
     }
     if observed.training.iter().all(|training| training.attempt.report().is_none()) {
-        let estimate = observed.prepare.iter().find_map(Attempt::report).map(|report| report.memory_estimate_bytes);
-        if observed.training.is_empty()
-            && let Some(message) = estimate.and_then(|bytes| memory_policy::excess(job, bytes, observed.device_memory))
+        if let Some(estimate) = observed.prepare.iter().find_map(Attempt::report).map(|report| report.memory_estimate_bytes)
+            && let Some(oversized) = oversized(job, observed, estimate)
         {
-            return Situation::Failed { reason: reason::INSUFFICIENT_MEMORY.to_owned(), message };
+            return oversized;
         }
         let attempts: Vec<_> = observed.training.iter().map(|training| &training.attempt).collect();
         return staged(Stage::Train, &attempts, job, observed, now, wake_at);
@@ -153,6 +157,18 @@ fn situation(job: &ValidatedFineTuneJob, observed: &Observed, now: Timestamp, wa
         (_, Registration::Pending) if job.suspend => Situation::Suspended,
         (_, Registration::Pending) => Situation::Registering,
     }
+}
+
+/// The situation of a job whose training surely does not fit its memory, and has not begun on it.
+fn oversized(job: &ValidatedFineTuneJob, observed: &Observed, estimate: u64) -> Option<Situation> {
+    if observed.training.is_empty() {
+        let message = memory_policy::excess(job, estimate, observed.device_memory)?;
+        return Some(Situation::Failed { reason: reason::INSUFFICIENT_MEMORY.to_owned(), message });
+    }
+    if job.suspend || observed.training.iter().any(|training| training.attempt.is_running()) {
+        return None;
+    }
+    memory_policy::excess_of_resize(job, estimate, observed.device_memory).map(|message| Situation::Oversized { message })
 }
 
 /// The end that an earlier plan found; the facts that it came from may have been freed since. A person may ask for another try of a job
@@ -260,6 +276,7 @@ fn intent(job: &ValidatedFineTuneJob, observed: &Observed, situation: &Situation
         Situation::Suspended
         | Situation::BackingOff { .. }
         | Situation::Awaiting { .. }
+        | Situation::Oversized { .. }
         | Situation::Complete
         | Situation::Failed { .. } => None,
     }

@@ -343,6 +343,9 @@ fn ending(situation: &Situation) -> Option<Ending> {
         Situation::Failed { reason, message } => Some(Ending::Failed { reason: reason.clone(), message: message.clone() }),
         // Somebody sits before the machine: better to say at once what is missing than to look for it again and again.
         Situation::Awaiting { message, .. } => Some(Ending::Failed { reason: reason::UNAVAILABLE.to_owned(), message: message.clone() }),
+        Situation::Oversized { message } => {
+            Some(Ending::Failed { reason: reason::INSUFFICIENT_MEMORY.to_owned(), message: message.clone() })
+        }
         _ => None,
     }
 }

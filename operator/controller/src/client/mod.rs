@@ -37,8 +37,8 @@ pub fn watch_config() -> kube::runtime::watcher::Config {
 
 /// The client of the controllers. Its writes are refused while the fence is shut.
 pub fn fenced(config: &Config, patience: Patience, fence: &Arc<Fence>, metrics: &Arc<Metrics>) -> Result<Client, kube::Error> {
-    let reads = connected(config, Speaks::Http2, patience, None)?;
-    let writes = connected(config, Speaks::Http2, patience, Some(Arc::clone(fence)))?;
+    let reads = connected(config, Speaks::Either, patience, None)?;
+    let writes = connected(config, Speaks::Either, patience, Some(Arc::clone(fence)))?;
     let service = ApiService::new(reads, writes, Some(Arc::clone(fence)), patience, Arc::clone(metrics));
     Ok(Client::new(service, config.default_namespace.clone()))
 }

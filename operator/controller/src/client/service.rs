@@ -92,7 +92,6 @@ impl Service<Request<Body>> for ApiService {
         let (service, limit) = if writes { (&self.writes, self.patience.write) } else { (&self.reads, self.patience.silence) };
         let request = if writes { bounded(request, limit) } else { request };
         let answer = service.clone().oneshot(request);
-        let silence = self.patience.silence;
         let span = tracing::debug_span!("request", otel.kind = "client", verb, resource, outcome = tracing::field::Empty);
         let asking = async move {
             let sent = Moment::now();
@@ -114,7 +113,7 @@ impl Service<Request<Body>> for ApiService {
             metrics.requested(verb, &resource, &outcome, Some(Moment::now().since(sent)));
             tracing::Span::current().record("outcome", &outcome);
             // A connection that many requests share may live while one answer stands still.
-            answer.map(|answer| answer.map(|body| TimeoutBody::new(silence, body)))
+            answer.map(|answer| answer.map(|body| TimeoutBody::new(limit, body)))
         };
         Box::pin(asking.instrument(span))
     }

@@ -92,7 +92,7 @@ async fn a_connection_that_is_open_already_refuses_too_once_the_fence_is_shut() 
     let (address, heard) = server(Some(MAP)).await;
     let fence = Arc::new(Fence::unopened());
     fence.extend(Moment::now().plus(Duration::from_secs(60)));
-    let transport = super::connected(&config(address), Speaks::Http2, LONG, Some(Arc::clone(&fence))).expect("a transport");
+    let transport = super::connected(&config(address), Speaks::Either, LONG, Some(Arc::clone(&fence))).expect("a transport");
     let maps = maps(Client::new(transport, "ml"));
     maps.create(&PostParams::default(), &map()).await.expect("it leads");
     let before = heard.lock().expect("fine").len();

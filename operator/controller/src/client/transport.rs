@@ -54,8 +54,8 @@ const BUFFER: usize = 32 * 1024;
 /// Which version of HTTP is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Speaks {
-    /// HTTP/2 where the server offers it.
-    Http2,
+    /// HTTP/2 where the server offers it, or else HTTP/1.1.
+    Either,
     /// HTTP/1.1 always: a request that gets no answer takes its connection with it, and the next one opens another. One connection for
     /// everything would fail every request until its pings have found it dead, which is as long as a Lease lasts.
     Http1,
@@ -104,7 +104,7 @@ fn encrypted<C>(config: &Config, speaks: Speaks, connector: C) -> Result<HttpsCo
         builder = builder.with_server_name_resolver(FixedServerNameResolver::new(name));
     }
     Ok(match speaks {
-        Speaks::Http2 => builder.enable_all_versions().wrap_connector(connector),
+        Speaks::Either => builder.enable_all_versions().wrap_connector(connector),
         Speaks::Http1 => builder.enable_http1().wrap_connector(connector),
     })
 }

@@ -94,7 +94,7 @@ impl Error {
 }
 
 /// What to do about fields that another field manager holds.
-const LET_GO: &str = "have that manager let go of the fields, or delete the object: it is made again";
+const LET_GO: &str = "have that manager let go of the fields, or delete the object where it holds no data: it is made again";
 
 /// Whether a server-side apply met fields that another manager holds. Nobody has come first: it stays so until that manager lets go.
 fn is_claimed(status: &kube::core::Status) -> bool {

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::error::Error;
-use super::family::{Families, GOING, JobKey, Kind};
+use super::family::{Families, JobKey, Kind, Whose};
 use crate::FIELD_MANAGER;
 use crate::watched::{BatchJob, BatchJobEvent, Marker};
 use futures::future::join_all;
@@ -82,13 +82,14 @@ async fn ensure(
         }
     }
     let has_job = there.is_some();
-    // Only a job without a place for its checkpoints has a claim of its own.
-    let claim = job.checkpoint_location.is_none().then(|| (Kind::PersistentVolumeClaim, names::run_claim(&owner.name)));
-    if has_job && companions(&owner.name, stage).into_iter().chain(claim.clone()).all(|(kind, name)| families.is_there(&key, kind, &name)) {
+    let claim = Places::need_a_claim(job).then(|| names::run_claim(&owner.name));
+    let mut companions = companions(&owner.name, stage);
+    companions.extend(claim.clone().map(|name| (Kind::PersistentVolumeClaim, name)));
+    if has_job && companions.iter().all(|(kind, name)| families.is_there(&key, *kind, name)) {
         return Ok(());
     }
-    if !has_job {
-        still_going(families, &key, claim.as_ref().map(|(_, name)| name.as_str()), &name)?;
+    if !has_job && let Some(until) = still_going(families, owner, claim.as_deref(), &name) {
+        return Err(Error::Early { action: format!("make Job {}/{name}", owner.namespace), until });
     }
     let is_missing = |object: &Object| match kind(object) {
         Kind::Job => !has_job,
@@ -102,6 +103,9 @@ async fn ensure(
     let mut refused = Ok(());
     for (applied, object) in join_all(others.iter().map(|object| apply(context, object))).await.into_iter().zip(&others) {
         match applied {
+            Ok(()) if kind(object) == Kind::PersistentVolumeClaim => {
+                families.put_claim(key.clone(), object.name(), Whose::Of(owner.uid.as_str().into()));
+            }
             Ok(()) => families.put(key.clone(), kind(object), object.name(), object.content_digest()),
             Err(error) => refused = refused.and(Err(error)),
         }
@@ -116,16 +120,26 @@ async fn ensure(
 }
 
 /// What an earlier job of this name, or an attempt whose Job was deleted, still has: a try does not start beside its pods, which write and
-/// hold accelerators, nor on a claim that goes when they have ended.
-fn still_going(families: &Families, key: &JobKey, claim: Option<&str>, job_name: &str) -> Result<(), Error> {
-    let until = if let Some(pod) = families.pod_left_behind(key, Timestamp::now()) {
-        format!("pod {pod} has lost its Job and is still ending")
-    } else if let Some(claim) = claim.filter(|claim| families.is_current(key, Kind::PersistentVolumeClaim, claim, Some(GOING))) {
-        format!("PersistentVolumeClaim {claim} is still being deleted")
-    } else {
-        return Ok(());
-    };
-    Err(Error::Early { action: format!("make Job {}/{job_name}", key.namespace), until })
+/// hold accelerators, nor on a claim or as a Job that the garbage collector is about to take.
+fn still_going(families: &Families, owner: &Owner, claim: Option<&str>, job_name: &str) -> Option<String> {
+    let key = JobKey::from(owner);
+    if let Some(pod) = families.pod_left_behind(&key, Timestamp::now()) {
+        return Some(left_behind(&pod));
+    }
+    if families.is_there(&key, Kind::Job, job_name) {
+        return Some(format!("Job {job_name} of an earlier job is still there"));
+    }
+    let claim = claim?;
+    match families.claim(&key, claim)? {
+        Whose::Going => Some(format!("PersistentVolumeClaim {claim} is still being deleted")),
+        Whose::Of(uid) if *uid != *owner.uid => Some(format!("PersistentVolumeClaim {claim} of an earlier job is still there")),
+        Whose::Of(_) | Whose::Nobody => None,
+    }
+}
+
+/// Why a pod that has lost its Job is waited for.
+pub fn left_behind(pod: &str) -> String {
+    format!("pod {pod} has lost its Job and has not ended; if it does not, delete it")
 }
 
 /// A Job of the name that is wanted, of an earlier job of this name or of somebody else: what it did is not this job's work.
@@ -202,11 +216,17 @@ pub async fn stop(context: &Context, owner: &Owner, job_name: &str) -> Result<()
     }
 }
 
-/// Does what was to be in the status first, and is now: stops tries that were told to stop, and deletes the Jobs of those that are over.
-pub async fn follow_up(context: &Context, owner: &Owner, written: &FineTuneJobStatus) -> Result<(), Error> {
+/// Stops the tries that the status says were told to stop.
+pub async fn stop_those_told(context: &Context, owner: &Owner, written: &FineTuneJobStatus) -> Result<(), Error> {
     for name in told_to_stop(&owner.name, written) {
         stop(context, owner, &name).await?;
     }
+    Ok(())
+}
+
+/// Does what was to be in the status first, and is now: stops tries that were told to stop, and deletes the Jobs of those that are over.
+pub async fn follow_up(context: &Context, owner: &Owner, written: &FineTuneJobStatus) -> Result<(), Error> {
+    stop_those_told(context, owner, written).await?;
     for name in superseded(&owner.name, written) {
         if let Some(seen) = context.families.attempt(&JobKey::from(owner), &name).filter(|seen| !seen.job.is_going()) {
             delete::<Job>(context, &owner.namespace, &name, seen.job.metadata.uid.as_deref(), DeleteParams::background()).await?;
@@ -243,6 +263,7 @@ fn batch_job(job_name: &str, entry: &AttemptStatus) -> String {
 pub async fn free(context: &Context, owner: &Owner, with_claim: bool) -> Result<(), Error> {
     let key = JobKey::from(owner);
     let namespace = &owner.namespace;
+    let own = Some(Whose::Of(owner.uid.as_str().into()));
     for (kind, name) in context.families.names(&key) {
         match kind {
             Kind::Job => delete::<Job>(context, namespace, &name, None, DeleteParams::background()).await?,
@@ -250,7 +271,7 @@ pub async fn free(context: &Context, owner: &Owner, with_claim: bool) -> Result<
             Kind::NetworkPolicy => delete::<NetworkPolicy>(context, namespace, &name, None, DeleteParams::default()).await?,
             Kind::ConfigMap => delete::<ConfigMap>(context, namespace, &name, None, DeleteParams::default()).await?,
             // One that an earlier job of this name left may hold a registered model.
-            Kind::PersistentVolumeClaim if with_claim && context.families.is_current(&key, kind, &name, Some(&owner.uid)) => {
+            Kind::PersistentVolumeClaim if with_claim && context.families.claim(&key, &name) == own => {
                 delete::<PersistentVolumeClaim>(context, namespace, &name, None, DeleteParams::default()).await?;
             }
             // Pods go with their Jobs.

@@ -16,17 +16,17 @@ struct Row {
 }
 
 impl Failures {
-    /// A reconciliation failed. Gives how often it has, and how long to wait, which `wait` says for so many failures before. One that was
-    /// begun before its time, because something happened, is no further sign that trying helps nothing: the wait stays as it was.
-    pub fn note(&self, uid: &str, now: Instant, wait: impl Fn(u32) -> Duration) -> (u32, Duration) {
+    /// A reconciliation failed. Gives how often it has by now, and how long to wait; `after` says how long for so many failures before this
+    /// one. One that was begun before its time, because something happened, is no further sign that trying helps nothing: it is not counted,
+    /// and what is left of the wait stays.
+    pub fn note(&self, uid: &str, now: Instant, after: impl Fn(u32) -> Duration) -> (u32, Duration) {
         let mut rows = self.lock();
         let row = rows.entry(uid.to_owned()).or_insert(Row { count: 0, due: now });
         if now >= row.due {
+            row.due = now + after(row.count);
             row.count = row.count.saturating_add(1);
         }
-        let wait = wait(row.count - 1);
-        row.due = now + wait;
-        (row.count, wait)
+        (row.count, row.due - now)
     }
 
     /// It did not fail, or nothing more is decided about it.
@@ -53,14 +53,15 @@ mod tests {
     #[test]
     fn waits_grow_with_tries_that_were_due_and_not_with_events() {
         let failures = Failures::default();
-        let wait = |before: u32| Duration::from_secs(5 << before);
         let began = Instant::now();
-        let at = |seconds| failures.note("u", began + Duration::from_secs(seconds), wait);
-        assert_eq!(at(0), (1, Duration::from_secs(5)));
-        assert_eq!([at(1), at(2), at(3)], [(1, Duration::from_secs(5)); 3], "pods come and go");
-        assert_eq!(at(8), (2, Duration::from_secs(10)));
-        assert_eq!(at(18), (3, Duration::from_secs(20)));
+        let at = |seconds| {
+            let (count, wait) = failures.note("u", began + Duration::from_secs(seconds), |before| Duration::from_secs(5 << before));
+            (count, wait.as_secs())
+        };
+        assert_eq!(at(0), (1, 5));
+        assert_eq!([at(1), at(2), at(4)], [(1, 4), (1, 3), (1, 1)], "pods come and go");
+        assert_eq!([at(5), at(14), at(15)], [(2, 10), (2, 1), (3, 20)]);
         failures.forget("u");
-        assert_eq!(at(19), (1, Duration::from_secs(5)));
+        assert_eq!(at(16), (1, 5));
     }
 }

@@ -40,8 +40,16 @@ pub enum Kind {
     Pod,
 }
 
-/// What is kept of a claim is whose it is, in place of a digest; while it is being deleted, this.
-pub const GOING: &str = "going";
+/// Whom a claim goes with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The job with this UID.
+    Of(Box<str>),
+    /// Nobody: one that holds a registered model outlives its job.
+    Nobody,
+    /// It is being deleted.
+    Going,
+}
 
 /// One object of a family.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +58,9 @@ enum Member {
     Job(Arc<BatchJob>),
     /// A pod.
     Pod(Arc<Pod>),
-    /// Any other: the digest of what is in it, where it has one; of a claim, the UID of the job that it goes with.
+    /// A claim.
+    Claim(Whose),
+    /// Any other: the digest of what is in it, where it has one.
     Present(Option<Box<str>>),
 }
 
@@ -110,6 +120,20 @@ impl Families {
         known.put(key, kind, name.into(), Member::Present(digest.map(Into::into)));
     }
 
+    /// A claim is there.
+    pub fn put_claim(&self, key: JobKey, name: &str, whose: Whose) {
+        self.lock().put(key, Kind::PersistentVolumeClaim, name.into(), Member::Claim(whose));
+    }
+
+    /// Whose a claim is, if it is there.
+    pub fn claim(&self, key: &JobKey, name: &str) -> Option<Whose> {
+        let known = self.lock();
+        match &known.families.get(key)?.members.get(&(Kind::PersistentVolumeClaim, name.into()))?.1 {
+            Member::Claim(whose) => Some(whose.clone()),
+            _ => None,
+        }
+    }
+
     /// An object is gone.
     pub fn remove(&self, key: &JobKey, kind: Kind, name: &str) {
         let mut known = self.lock();
@@ -154,14 +178,13 @@ impl Families {
         Some(SeenAttempt { job: Arc::clone(job), pods: pods.collect() })
     }
 
-    /// A pod that has not ended although its Job is gone: somebody deleted that, or an earlier job of this name had it. The garbage
-    /// collector has told it to end, or is about to.
+    /// A pod that has not ended although its Job is gone: somebody deleted that, or an earlier job of this name had it.
     pub fn pod_left_behind(&self, key: &JobKey, now: Timestamp) -> Option<String> {
         let known = self.lock();
         let members = &known.families.get(key)?.members;
         let jobs: Vec<&str> = members.values().filter_map(|(_, member)| member.job()?.metadata.uid.as_deref()).collect();
         let left = members.values().filter_map(|(_, member)| member.pod()).find(|pod| {
-            let is_of_no_job = pod.metadata.controller().is_some_and(|uid| !jobs.contains(&uid));
+            let is_of_no_job = pod.metadata.controller().is_none_or(|uid| !jobs.contains(&uid));
             is_of_no_job && !pod.is_over() && !is_lost(pod, now)
         });
         left.map(|pod| pod.name().to_owned())
@@ -239,9 +262,9 @@ impl Member {
 impl Family {
     fn shrink(&mut self) {
         self.members.retain(|(kind, _), _| *kind != Kind::Pod);
-        for ((kind, _), (_, member)) in &mut self.members {
+        for (_, member) in self.members.values_mut() {
             // Whose a claim is decides whether it may be freed.
-            if *kind != Kind::PersistentVolumeClaim {
+            if !matches!(member, Member::Claim(_)) {
                 *member = Member::Present(None);
             }
         }

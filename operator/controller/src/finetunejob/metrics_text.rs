@@ -105,6 +105,8 @@ temper_gradient_norm{rank="0"} NaN
         assert_eq!((said.step, said.total_steps, said.training_loss, said.validation_loss), (3, 60, Some(1.5), None));
         assert_eq!((said.gpu_memory_bytes, said.in_place_restarts, said.checkpoint_step), (None, 2, Some(2)));
         assert_eq!(said.gradient_norm, None);
+        let on_a_gpu = read(&TEXT.replace("temper_gpu_memory_bytes{rank=\"0\"} 0", "temper_gpu_memory_bytes{rank=\"0\"} 2e9"));
+        assert_eq!(on_a_gpu.and_then(|said| said.gpu_memory_bytes), Some(2_000_000_000));
     }
 
     #[test]

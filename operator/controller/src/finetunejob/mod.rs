@@ -104,12 +104,13 @@ pub async fn run(leadership: Leadership) -> anyhow::Result<()> {
     count_jobs(&context, &jobs);
     let stream = changed(scope.api(&context.client), (jobs.clone(), writer), looks, &context);
     // A decision on half of the facts would start what runs already.
-    if shutdown.or(watches.listed()).await.is_none() {
-        return Ok(());
+    match shutdown.or(watches.listed()).await {
+        Some(listed) => listed?,
+        None => return Ok(()),
     }
     let stop = async move { shutdown.requested().await };
     let missed = Arc::clone(&context);
-    Controller::for_stream(stream, jobs)
+    let controller = Controller::for_stream(stream, jobs)
         .with_config(controller::Config::default().concurrency(args.cluster.concurrency))
         .reconcile_on(references(looked_at, Arc::clone(&queue)))
         .reconcile_on(references(told, Arc::clone(&queue)))
@@ -126,10 +127,11 @@ pub async fn run(leadership: Leadership) -> anyhow::Result<()> {
                 }
             }
             std::future::ready(())
-        })
-        .await;
-    drop(watches);
-    Ok(())
+        });
+    tokio::select! {
+        () = controller => Ok(()),
+        ended = watches.ended() => Err(ended),
+    }
 }
 
 /// The jobs that somebody else has changed, as the watch tells them. They are kept by the writer, and settled ones are not. What a listing
@@ -141,7 +143,7 @@ fn changed(
     context: &Arc<Context>,
 ) -> impl Stream<Item = watcher::Result<KnownJob>> + Send + use<> {
     let [seen, passing, listed, echoing, touched] = [(); 5].map(|()| Arc::clone(context));
-    watch::events(jobs, watch_config())
+    watch::events(jobs, watch_config(), || {})
         // The controller would let everything wait that it is told of, by the other watches too.
         .filter_map(|event| std::future::ready(event.map_err(|error| watch::complain("finetunejobs", &error)).ok().map(Ok)))
         .inspect_ok(move |event| match event {

@@ -9,7 +9,7 @@ use temper_crds::condition::{ConditionStatus, SUSPENDED};
 use temper_crds::{FineTuneJob, FineTuneJobStatus, Timestamp};
 use temper_planner::ledger::{self, Remembered};
 use temper_planner::observed::State;
-use temper_planner::{Attempt, Cause, CheckpointReference, End, Observed, Registration, Stage, TrainingAttempt};
+use temper_planner::{Attempt, Cause, CheckpointReference, End, Observed, Obstacle, Registration, Stage, TrainingAttempt};
 
 /// Finds a stage's try by its number.
 pub type Find<'a> = &'a (dyn Fn(Stage, u64) -> Option<SeenAttempt> + Sync);
@@ -39,14 +39,12 @@ pub struct Seen<'a> {
 pub fn observed(job: &FineTuneJob, seen: &Seen<'_>, now: Timestamp) -> Observed {
     let status = job.status.clone().unwrap_or_default();
     let mut remembered = ledger::remembered(&status);
-    let (mut obstacle, mut pods_missing) = (None, false);
-    let mut look = |seen_attempt: &SeenAttempt| {
-        obstacle = obstacle::obstacle(seen_attempt, seen.refusal, now);
-        pods_missing = seen_attempt.lacks_pods();
-    };
-    bring_up_to_date(&mut remembered.prepare, Stage::Prepare, seen, now, prepared, &mut look);
-    bring_training_up_to_date(&mut remembered, seen, now, &mut look);
-    bring_up_to_date(&mut remembered.publish, Stage::Publish, seen, now, |report| published(report, seen.model_uri), &mut look);
+    bring_up_to_date(&mut remembered.prepare, Stage::Prepare, seen, now, prepared);
+    bring_training_up_to_date(&mut remembered, seen, now);
+    bring_up_to_date(&mut remembered.publish, Stage::Publish, seen, now, |report| published(report, seen.model_uri));
+    let running = running(&remembered).and_then(|(stage, number)| (seen.find)(stage, number));
+    let obstacle = running.as_ref().and_then(|running| obstacle::obstacle(running, seen.refusal, now));
+    let pods_missing = running.as_ref().is_some_and(SeenAttempt::lacks_pods);
     let running = remembered.training.last().filter(|training| training.attempt.is_running());
     let attempt = remembered.training.len().saturating_sub(1) as u64;
     let scraped = seen.scraped.filter(|scraped| running.is_some() && scraped.attempt == attempt);
@@ -76,17 +74,27 @@ pub fn observed(job: &FineTuneJob, seen: &Seen<'_>, now: Timestamp) -> Observed 
     }
 }
 
+/// What the ledger says, with what waits in the way of the try that it calls running, of which nothing new is known.
+pub fn waiting(job: &FineTuneJob, obstacle: Obstacle) -> Observed {
+    let status = job.status.clone().unwrap_or_default();
+    let Remembered { prepare, training, publish } = ledger::remembered(&status);
+    let obstacle = Some(obstacle);
+    Observed { active_since: active_since(job, &status), obstacle, prepare, training, publish, status, ..Observed::default() }
+}
+
 /// The try that the ledger calls running and whose Job is not to be seen, if there is one.
 pub fn doubt(status: &FineTuneJobStatus, find: Find<'_>) -> Option<(Stage, u64)> {
-    let remembered = ledger::remembered(status);
-    let last = |count: usize, running: bool| running.then(|| count as u64 - 1);
+    running(&ledger::remembered(status)).filter(|(stage, number)| find(*stage, *number).is_none())
+}
+
+/// The try that runs: there is one at most.
+fn running(remembered: &Remembered) -> Option<(Stage, u64)> {
+    let last = |count: usize, runs: bool| runs.then(|| count as u64 - 1);
     let prepare = last(remembered.prepare.len(), remembered.prepare.last().is_some_and(Attempt::is_running));
     let train = last(remembered.training.len(), remembered.training.last().is_some_and(|training| training.attempt.is_running()));
     let publish = last(remembered.publish.len(), remembered.publish.last().is_some_and(Attempt::is_running));
-    [(Stage::Prepare, prepare), (Stage::Train, train), (Stage::Publish, publish)]
-        .into_iter()
-        .filter_map(|(stage, number)| Some((stage, number?)))
-        .find(|(stage, number)| find(*stage, *number).is_none())
+    let all = [(Stage::Prepare, prepare), (Stage::Train, train), (Stage::Publish, publish)];
+    all.into_iter().find_map(|(stage, number)| Some((stage, number?)))
 }
 
 fn checkpoint(seen: &Seen<'_>, attempt: u64, step: u64) -> CheckpointReference {
@@ -129,31 +137,31 @@ fn published(report: StageReport, uri: &str) -> Option<temper_contract::report::
     }
 }
 
-/// Adds what the caches show to what the ledger says of a stage's tries.
+/// Adds what the caches show to what the ledger says of a stage's tries. Gives the Jobs that were looked at, with the numbers of their tries.
 fn bring_up_to_date<Report>(
     attempts: &mut Vec<Attempt<Report>>,
     stage: Stage,
     seen: &Seen<'_>,
     now: Timestamp,
     right: impl Fn(StageReport) -> Option<Report>,
-    look: &mut dyn FnMut(&SeenAttempt),
-) {
+) -> Vec<(usize, SeenAttempt)> {
+    let mut looked_at = Vec::new();
     loop {
-        let number = attempts.len() as u64;
+        let count = attempts.len();
         if let Some(last) = attempts.last_mut().filter(|last| last.is_running()) {
-            match (seen.find)(stage, number - 1) {
+            match (seen.find)(stage, count as u64 - 1) {
                 Some(found) => {
                     last.state = state(found.fate(now), &right);
+                    looked_at.push((count - 1, found));
                     if last.is_running() {
-                        look(&found);
-                        return;
+                        return looked_at;
                     }
                 }
                 None => last.state = State::Failed { end: End::of(Cause::Interrupted), at: now },
             }
         }
         // A Job that was made just before its maker died, or whose making is not in the status yet.
-        let Some(next) = (seen.find)(stage, number) else { return };
+        let Some(next) = (seen.find)(stage, count as u64) else { return looked_at };
         let made = next.job.metadata.created.unwrap_or(now);
         attempts.push(Attempt::started(made));
     }
@@ -170,26 +178,28 @@ fn state<Report>(fate: Fate, right: impl Fn(StageReport) -> Option<Report>) -> S
     }
 }
 
-fn bring_training_up_to_date(remembered: &mut Remembered, seen: &Seen<'_>, now: Timestamp, look: &mut dyn FnMut(&SeenAttempt)) {
+fn bring_training_up_to_date(remembered: &mut Remembered, seen: &Seen<'_>, now: Timestamp) {
     let mut attempts: Vec<Attempt<_>> = remembered.training.iter().map(|training| training.attempt.clone()).collect();
-    bring_up_to_date(&mut attempts, Stage::Train, seen, now, trained, look);
-    let number = attempts.len() as u64;
-    let before: u64 = remembered.training.iter().take(attempts.len().saturating_sub(1)).map(|training| training.in_place_restarts).sum();
+    let looked_at = bring_up_to_date(&mut attempts, Stage::Train, seen, now, trained);
     for (index, attempt) in attempts.into_iter().enumerate() {
         match remembered.training.get_mut(index) {
             Some(known) => known.attempt = attempt,
             None => remembered.training.push(TrainingAttempt { attempt, last_progress: None, in_place_restarts: 0 }),
         }
     }
-    let Some(last) = remembered.training.last_mut() else { return };
-    let scraped = seen.scraped.filter(|scraped| scraped.attempt + 1 == number);
-    let said = (seen.find)(Stage::Train, number.saturating_sub(1)).and_then(|found| found.in_place_restarts());
-    // The trainer counts over all attempts.
-    if let Some(total) = said.or(scraped.map(|scraped| scraped.in_place_restarts)) {
-        last.in_place_restarts = last.in_place_restarts.max(total.saturating_sub(before));
+    let last = remembered.training.len().saturating_sub(1);
+    let scraped = |index: usize| seen.scraped.filter(|scraped| scraped.attempt == index as u64);
+    let mut before = 0;
+    for (index, training) in remembered.training.iter_mut().enumerate() {
+        let said = looked_at.iter().find(|(number, _)| *number == index).and_then(|(_, found)| found.in_place_restarts());
+        // The trainer counts over all attempts.
+        if let Some(total) = said.or_else(|| scraped(index).map(|scraped| scraped.in_place_restarts)) {
+            training.in_place_restarts = training.in_place_restarts.max(total.saturating_sub(before));
+        }
+        before += training.in_place_restarts;
     }
-    if last.attempt.is_running() {
-        last.last_progress = scraped.map(|scraped| scraped.last_progress);
+    if let Some(training) = remembered.training.last_mut().filter(|training| training.attempt.is_running()) {
+        training.last_progress = scraped(last).map(|scraped| scraped.last_progress);
     }
 }
 

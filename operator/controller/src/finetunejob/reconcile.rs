@@ -86,8 +86,11 @@ async fn active(context: &Context, job: &FineTuneJob, owner: &Owner, now: Timest
         context.families.attempt(&key, &names::batch_job(&owner.name, stage, number)).filter(|seen| seen.job.is_of(&owner.uid))
     };
     if let Some((stage, number)) = observe::doubt(&status, &find) {
-        if context.families.pod_left_behind(&key, now).is_some() {
+        if let Some(pod) = context.families.pod_left_behind(&key, now) {
             // Somebody deleted the Job. The try ends when its pods have, and each of them touches the job.
+            let obstacle = Obstacle { reason: reason::PENDING, message: execute::left_behind(&pod), needs_a_person: false };
+            let waiting = temper_planner::plan(&validated, &observe::waiting(job, obstacle), now);
+            report::write(context, job, owner, &status, &waiting.status).await?;
             return Ok(Action::requeue(LOOK_CLOSELY));
         }
         if execute::exists(context, owner, &names::batch_job(&owner.name, stage, number)).await? {
@@ -100,7 +103,7 @@ async fn active(context: &Context, job: &FineTuneJob, owner: &Owner, now: Timest
     let mut carried_out = carry_out(context, &validated, owner, &observed, &plan, now).await;
     if carried_out.is_ok() {
         // What the status said already and could not be done then: what is in its way is told.
-        carried_out = execute::follow_up(context, owner, &status).await;
+        carried_out = execute::stop_those_told(context, owner, &status).await;
     }
     if carried_out.is_ok() && plan.situation == Situation::Registering {
         // Registering is over as soon as it is done: one more look saves a status in between.

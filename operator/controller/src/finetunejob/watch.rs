@@ -1,12 +1,11 @@
 //! The watches: each keeps a part of what is known up to date and says which job to look at again.
 
-use super::family::{Families, GOING, JobKey, Kind};
+use super::family::{Families, JobKey, Kind, Whose};
 use super::machines::Machines;
 use super::versions::Versions;
 use crate::client::watch_config;
 use crate::watched::{BatchJobEvent, Marker, PodEvent};
-use futures::stream::BoxStream;
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolumeClaim, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{Api, ObjectMeta};
@@ -15,6 +14,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
+use std::pin::pin;
 use std::sync::Arc;
 use temper_crds::{ModelVersion, label};
 use temper_planner::gpu_memory;
@@ -50,21 +50,20 @@ fn of_jobs() -> watcher::Config {
 /// Where a watch tells which job to look at again.
 pub type Looks = mpsc::UnboundedSender<JobKey>;
 
-/// Starts the watches on what belongs to jobs. The receiver says how many of them have their first listing.
+/// Starts the watches on what belongs to jobs.
 pub fn start(client: &Client, scope: &Scope, families: &Arc<Families>, versions: &Arc<Versions>, looks: &Looks) -> Started {
     let (listed, progress) = watch::channel(0);
     let listed = Arc::new(listed);
     let first = || FirstListing(Some(Arc::clone(&listed)));
     let mut tasks = tokio::task::JoinSet::new();
     let of = |kind| Members { kind, families: Arc::clone(families), looks: looks.clone(), first: first() };
-    tasks.spawn(of(Kind::Job).follow(members::<BatchJobEvent>(client, scope), Families::put_job));
-    tasks.spawn(of(Kind::Pod).follow(members::<PodEvent>(client, scope), Families::put_pod));
-    tasks.spawn(of(Kind::ConfigMap).follow(members::<Marker<ConfigMap>>(client, scope), put_owned(Kind::ConfigMap)));
-    tasks.spawn(of(Kind::Service).follow(members::<Marker<Service>>(client, scope), put_owned(Kind::Service)));
-    tasks.spawn(of(Kind::NetworkPolicy).follow(members::<Marker<NetworkPolicy>>(client, scope), put_owned(Kind::NetworkPolicy)));
-    tasks.spawn(of(Kind::PersistentVolumeClaim).follow(members::<Marker<PersistentVolumeClaim>>(client, scope), put_claim));
-    let registry = events(scope.api::<ModelVersion>(client), watch_config());
-    tasks.spawn(model_versions(registry, Arc::clone(versions), first()));
+    tasks.spawn(of(Kind::Job).follow(scope.api::<BatchJobEvent>(client), Families::put_job));
+    tasks.spawn(of(Kind::Pod).follow(scope.api::<PodEvent>(client), Families::put_pod));
+    tasks.spawn(of(Kind::ConfigMap).follow(scope.api::<Marker<ConfigMap>>(client), put_owned(Kind::ConfigMap)));
+    tasks.spawn(of(Kind::Service).follow(scope.api::<Marker<Service>>(client), put_owned(Kind::Service)));
+    tasks.spawn(of(Kind::NetworkPolicy).follow(scope.api::<Marker<NetworkPolicy>>(client), put_owned(Kind::NetworkPolicy)));
+    tasks.spawn(of(Kind::PersistentVolumeClaim).follow(scope.api::<Marker<PersistentVolumeClaim>>(client), put_claim));
+    tasks.spawn(model_versions(scope.api::<ModelVersion>(client), Arc::clone(versions), first()));
     Started { progress, expected: tasks.len(), tasks }
 }
 
@@ -77,16 +76,28 @@ pub struct Started {
 
 impl Started {
     /// Waits until every watch has brought its first listing.
-    pub async fn listed(&mut self) {
+    ///
+    /// # Errors
+    /// When a watch has ended, which none does by itself.
+    pub async fn listed(&mut self) -> anyhow::Result<()> {
         let expected = self.expected;
-        // The senders live as long as the tasks that have not counted, and these as long as `self`.
-        let _ = self.progress.wait_for(|listed| *listed >= expected).await;
+        tokio::select! {
+            // Its senders live until each watch has counted, or has ended.
+            Ok(_) = self.progress.wait_for(|listed| *listed >= expected) => Ok(()),
+            ended = ended(&mut self.tasks) => Err(ended),
+        }
+    }
+
+    /// Waits for the end of a watch, which none comes to by itself: what happens is not seen any more.
+    pub async fn ended(&mut self) -> anyhow::Error {
+        ended(&mut self.tasks).await
     }
 
     /// Watches machines whose GPUs tell their memory, too. Nobody waits for them: without them less is checked, and nothing is wrong.
     pub fn machines(&mut self, client: &Client, machines: &Arc<Machines>) {
         let api = Api::<Marker<Node>>::all(client.clone());
-        let events = events(api, watch_config().labels(gpu_memory::LABEL));
+        let known = Arc::clone(machines);
+        let events = events(api, watch_config().labels(gpu_memory::LABEL), move || known.clear());
         self.tasks.spawn(self::machines(events, Arc::clone(machines)));
     }
 }
@@ -102,14 +113,30 @@ impl FirstListing {
     }
 }
 
-type Events<K> = BoxStream<'static, watcher::Result<Event<K>>>;
+/// How a watch has ended.
+async fn ended(tasks: &mut tokio::task::JoinSet<()>) -> anyhow::Error {
+    match tasks.join_next().await {
+        Some(Err(error)) => anyhow::Error::new(error).context("a watch has ended"),
+        _ => anyhow::anyhow!("a watch has ended"),
+    }
+}
 
-/// What happens to objects. After errors it waits, longer each time until something has come.
-pub fn events<K>(api: Api<K>, config: watcher::Config) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
+/// What happens to objects. After errors it waits, longer each time until something has come. `begins` is called before objects are asked
+/// for anew: what somebody else has noted since then is not older than the answer.
+pub fn events<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    mut begins: impl FnMut() + Send,
+) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    begun(watcher(api, config)).default_backoff()
+    let asked = watcher(api, config).inspect_ok(move |event| {
+        if matches!(event, Event::Init) {
+            begins();
+        }
+    });
+    begun(asked).default_backoff()
 }
 
 /// The same events, with the begin of a listing told together with what it brings first: one that is refused has not begun, and must not
@@ -137,14 +164,6 @@ where
         .filter_map(std::future::ready)
 }
 
-/// What happens to a kind's objects that belong to jobs.
-fn members<K>(client: &Client, scope: &Scope) -> Events<K>
-where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + Debug + Send + 'static,
-{
-    events(scope.api::<K>(client), of_jobs()).boxed()
-}
-
 /// Keeps the families' members of one kind up to date.
 struct Members {
     kind: Kind,
@@ -154,16 +173,18 @@ struct Members {
 }
 
 impl Members {
-    /// Until the end of the watch. `put` enters what is there, and gives the job to look at again.
-    async fn follow<K>(mut self, mut events: Events<K>, put: impl Fn(&Families, K) -> Option<JobKey>)
+    /// For as long as there are events. `put` enters what is there, and gives the job to look at again.
+    async fn follow<K>(mut self, api: Api<K>, put: impl Fn(&Families, K) -> Option<JobKey>)
     where
-        K: Resource<DynamicType = ()>,
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     {
+        let (families, kind) = (Arc::clone(&self.families), self.kind);
+        let mut events = pin!(events(api, of_jobs(), move || families.begin_listing(kind)));
         while let Some(event) = events.next().await {
             match event {
                 Ok(Event::Apply(object) | Event::InitApply(object)) => tell(&self.looks, put(&self.families, object)),
                 Ok(Event::Delete(object)) => tell(&self.looks, forget(&self.families, self.kind, object.meta())),
-                Ok(Event::Init) => self.families.begin_listing(self.kind),
+                Ok(Event::Init) => {}
                 Ok(Event::InitDone) => {
                     self.families.end_listing(self.kind).into_iter().for_each(|key| tell(&self.looks, Some(key)));
                     self.first.done();
@@ -188,12 +209,16 @@ fn put_owned<K>(kind: Kind) -> impl Fn(&Families, Marker<K>) -> Option<JobKey> {
     }
 }
 
-/// A claim, and whose it is. One that holds a registered model is nobody's.
+/// A claim, and whose it is.
 fn put_claim(families: &Families, claim: Marker<PersistentVolumeClaim>) -> Option<JobKey> {
     let metadata = claim.metadata;
     let owner = metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
-    let whose = metadata.deletion_timestamp.as_ref().map_or(owner.map(|owner| owner.uid.as_str()), |_| Some(GOING));
-    families.put(JobKey::of(&metadata)?, Kind::PersistentVolumeClaim, metadata.name.as_deref()?, whose);
+    let whose = match (&metadata.deletion_timestamp, owner) {
+        (Some(_), _) => Whose::Going,
+        (None, Some(owner)) => Whose::Of(owner.uid.as_str().into()),
+        (None, None) => Whose::Nobody,
+    };
+    families.put_claim(JobKey::of(&metadata)?, metadata.name.as_deref()?, whose);
     None
 }
 
@@ -202,17 +227,14 @@ fn is_disowned(metadata: &ObjectMeta) -> bool {
     metadata.deletion_timestamp.is_none() && metadata.owner_references.iter().flatten().next().is_none()
 }
 
-async fn model_versions(
-    events: impl Stream<Item = watcher::Result<Event<ModelVersion>>>,
-    versions: Arc<Versions>,
-    mut first: FirstListing,
-) {
-    let mut events = std::pin::pin!(events);
+async fn model_versions(api: Api<ModelVersion>, versions: Arc<Versions>, mut first: FirstListing) {
+    let listed = Arc::clone(&versions);
+    let mut events = pin!(events(api, watch_config(), move || listed.begin_listing()));
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Apply(version) | Event::InitApply(version)) => versions.put(&version),
             Ok(Event::Delete(version)) => versions.remove(&version),
-            Ok(Event::Init) => versions.begin_listing(),
+            Ok(Event::Init) => {}
             Ok(Event::InitDone) => {
                 versions.end_listing();
                 first.done();
@@ -223,7 +245,7 @@ async fn model_versions(
 }
 
 async fn machines(events: impl Stream<Item = watcher::Result<Event<Marker<Node>>>>, machines: Arc<Machines>) {
-    let mut events = std::pin::pin!(events);
+    let mut events = pin!(events);
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Apply(node) | Event::InitApply(node)) => {
@@ -232,8 +254,7 @@ async fn machines(events: impl Stream<Item = watcher::Result<Event<Marker<Node>>
                 }
             }
             Ok(Event::Delete(node)) => machines.remove(&node.metadata.name.unwrap_or_default()),
-            Ok(Event::Init) => machines.clear(),
-            Ok(Event::InitDone) => {}
+            Ok(Event::Init | Event::InitDone) => {}
             Err(error) => complain("machines with GPUs", &error),
         }
     }
@@ -259,9 +280,48 @@ fn tell(looks: &Looks, key: Option<JobKey>) {
 
 #[cfg(test)]
 mod tests {
-    use super::begun;
+    use super::{begun, machines};
+    use crate::finetunejob::machines::Machines;
+    use crate::watched::Marker;
     use futures::{StreamExt, stream};
+    use k8s_openapi::api::core::v1::Node;
     use kube::runtime::watcher::{Error, Event};
+    use serde_json::json;
+    use std::sync::Arc;
+    use temper_planner::{Capabilities, ValidatedFineTuneJob, validate};
+
+    fn machine(name: &str, mebibytes: u64) -> Marker<Node> {
+        let labels = json!({ "nvidia.com/gpu.memory": mebibytes.to_string() });
+        serde_json::from_value(json!({ "metadata": { "name": name, "labels": labels } })).expect("a node")
+    }
+
+    fn on_a_gpu() -> ValidatedFineTuneJob {
+        let job = json!({
+            "apiVersion": "temper.dev/v1alpha1", "kind": "FineTuneJob", "metadata": { "name": "tiny" },
+            "spec": {
+                "baseModel": { "storageUri": "pvc://models/tiny" },
+                "dataset": { "storageUri": "pvc://data/rows.jsonl", "format": "text" },
+                "method": { "type": "full" },
+                "hyperparameters": { "maxSteps": 60 },
+                "trainer": { "resourcesPerNode": { "limits": { "nvidia.com/gpu": 1 } } },
+            },
+        });
+        validate(&serde_json::from_value(job).expect("a job"), Capabilities::CLUSTER).expect("valid")
+    }
+
+    #[tokio::test]
+    async fn what_machines_tell_of_their_gpus_is_known_while_they_are_there() {
+        let after = async |events: Vec<Event<Marker<Node>>>| {
+            let known = Arc::new(Machines::default());
+            machines(stream::iter(events.into_iter().map(Ok)), Arc::clone(&known)).await;
+            known.gpu_memory(&on_a_gpu()).map(|bytes| bytes >> 20)
+        };
+        let listed = || vec![Event::Init, Event::InitApply(machine("a", 24_576)), Event::InitApply(machine("b", 40_960)), Event::InitDone];
+        let then = |event| [listed(), vec![event]].concat();
+        assert_eq!(after(listed()).await, Some(40_960));
+        assert_eq!(after(then(Event::Delete(machine("b", 40_960)))).await, Some(24_576));
+        assert_eq!(after(then(Event::Apply(machine("c", 81_559)))).await, Some(81_559));
+    }
 
     #[tokio::test]
     async fn a_listing_that_is_refused_has_not_begun() {

@@ -3,6 +3,7 @@
 use crate::world::Fate::{After, Done, Ends, RestartedInPlace, Saved, Step, Suspend, Wake};
 use crate::world::{World, job, life};
 use serde_json::json;
+use temper_crds::condition::{ConditionStatus, STALLED};
 use temper_planner::Cause::{Exited, Signalled};
 
 #[test]
@@ -44,6 +45,24 @@ fn a_stop_that_is_under_way_is_not_taken_back() {
             "21s train 1 on 1x1 from the start, 3 restarts left"
         ]
     );
+}
+
+#[test]
+fn a_job_that_is_resized_to_what_cannot_fit_waits_for_another_size_and_loses_nothing() {
+    let trainer = json!({ "resourcesPerNode": { "limits": { "memory": "2500" } } });
+    let mut world = World::new(job(&json!({ "trainer": trainer })));
+    world.memory_estimate = 1000;
+    world.suffer_all(&[Done, Saved(6), Suspend(true), Ends(Exited(143))]);
+    world.job.parallelism.num_proc_per_node = 4;
+    world.suffer(Suspend(false));
+    let stalled = world.condition(STALLED);
+    assert_eq!((stalled.status, stalled.reason.as_str()), (ConditionStatus::True, "InsufficientMemory"));
+    assert!(stalled.message.contains("trainer.numProcPerNode"), "{}", stalled.message);
+    world.suffer_all(&[After(3600), Suspend(true)]);
+    world.job.parallelism.num_proc_per_node = 2;
+    world.suffer(Suspend(false));
+    let resumed = "3630s train 1 on 1x2 from step 6, 3 restarts left";
+    assert_eq!(world.transcript.last().map(String::as_str), Some(resumed), "{:?}", world.transcript);
 }
 
 #[test]

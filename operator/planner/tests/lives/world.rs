@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use temper_contract::report::{ArtifactFormat, BeforeAfter, DatasetCounts, Parameters, PrepareReport, PublishReport, TrainReport};
-use temper_crds::condition::{ConditionStatus, READY};
+use temper_crds::condition::{Condition, ConditionStatus, READY};
 use temper_crds::{FineTuneJob, Timestamp};
 use temper_planner::observed::State;
 use temper_planner::{
@@ -42,6 +42,8 @@ pub(crate) struct World {
     pub(crate) now: i64,
     pub(crate) transcript: Vec<String>,
     pub(crate) last: Plan,
+    /// What `prepare` estimates that a process takes, in bytes.
+    pub(crate) memory_estimate: u64,
 }
 
 /// The patch is merged into the spec of a small job.
@@ -78,7 +80,7 @@ impl World {
     pub(crate) fn new(job: ValidatedFineTuneJob) -> Self {
         let observed = Observed { active_since: Some(at(0)), ..Observed::default() };
         let last = plan(&job, &observed, at(0));
-        let mut world = Self { job, observed, now: 0, transcript: Vec::new(), last };
+        let mut world = Self { job, observed, now: 0, transcript: Vec::new(), last, memory_estimate: 1 };
         world.settle();
         world
     }
@@ -139,6 +141,11 @@ impl World {
         }
     }
 
+    /// A condition of the last plan's status.
+    pub(crate) fn condition(&self, type_: &str) -> &Condition {
+        self.last.status.conditions.iter().find(|condition| condition.type_ == type_).expect("every plan has all conditions")
+    }
+
     fn training_attempt(&self) -> Option<u64> {
         self.observed.training.iter().position(|training| training.attempt.is_running()).map(|index| index as u64)
     }
@@ -157,7 +164,8 @@ impl World {
     fn succeed(&mut self) {
         let now = self.now();
         if let Some(attempt) = self.observed.prepare.last_mut().filter(|attempt| attempt.is_running()) {
-            attempt.state = State::Succeeded { report: prepared(), at: now };
+            let report = PrepareReport { memory_estimate_bytes: self.memory_estimate, ..prepared() };
+            attempt.state = State::Succeeded { report, at: now };
         }
         if let Some(training) = self.observed.training.last_mut().filter(|training| training.attempt.is_running()) {
             training.attempt.state = State::Succeeded { report: trained(), at: now };

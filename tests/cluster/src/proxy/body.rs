@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Body, Bytes, Frame, Incoming};
 
 use super::forward::Error;
@@ -17,17 +17,23 @@ pub(super) fn whole(body: Full<Bytes>) -> AnswerBody {
     body.map_err(|never| match never {}).boxed()
 }
 
-/// A body that streams from the API server until `cut` is ready; then the connection breaks.
+/// A body that streams from the API server until `cut` is ready; then it breaks: over HTTP/1.1 with its connection, over HTTP/2 alone.
 pub(super) fn until(body: Incoming, cut: impl Future<Output = ()> + Send + Sync + 'static) -> AnswerBody {
-    BodyExt::boxed(Cut { body, cut: Box::pin(cut) })
+    BodyExt::boxed(Cut { body: BodyExt::boxed(body.map_err(Error::other)), cut: Box::pin(cut) })
 }
 
-struct Cut {
-    body: Incoming,
+/// A body that says nothing until `cut` is ready; then it breaks.
+pub(super) fn standing_still(cut: impl Future<Output = ()> + Send + Sync + 'static) -> AnswerBody {
+    let never = StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, Error>>());
+    BodyExt::boxed(Cut { body: BodyExt::boxed(never), cut: Box::pin(cut) })
+}
+
+struct Cut<B> {
+    body: B,
     cut: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
 }
 
-impl Body for Cut {
+impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Cut<B> {
     type Data = Bytes;
     type Error = Error;
 
@@ -35,6 +41,6 @@ impl Body for Cut {
         if self.cut.as_mut().poll(context).is_ready() {
             return Poll::Ready(Some(Err(Error::other("the fault proxy cuts the connection"))));
         }
-        Pin::new(&mut self.body).poll_frame(context).map_err(Error::other)
+        Pin::new(&mut self.body).poll_frame(context)
     }
 }

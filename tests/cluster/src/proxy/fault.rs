@@ -18,6 +18,8 @@ pub enum Fault {
     LoseAnswer,
     /// It has no effect, and there is no answer for as long as the fault stays.
     Swallow,
+    /// It has no effect, and its answer begins and stands still for as long as the fault stays.
+    Stall,
     /// It is forwarded after a while.
     Delay(Duration),
     /// Something is done before it is forwarded.

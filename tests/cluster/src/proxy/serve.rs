@@ -120,6 +120,7 @@ async fn answer(shared: &Shared, forwarder: &Forwarder, request: HttpRequest<Inc
             healed.await;
             Err(Error::other("the fault proxy swallowed the request"))
         }
+        Some(Fault::Stall) => Ok(Response::new(body::standing_still(healed))),
         Some(Fault::Delay(duration)) => {
             tokio::time::sleep(duration).await;
             stream(shared, forwarder, &read, request).await

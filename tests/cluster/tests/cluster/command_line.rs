@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use serde_json::Value;
 use temper_cluster_tests::ran::{Ran, run};
 use temper_cluster_tests::{Nodes, binaries};
 use temper_contract::Event;
@@ -21,6 +22,35 @@ fn temper(nodes: &Nodes, place: &Place, arguments: &[&str]) -> Ran {
 /// When the command fails.
 pub(crate) fn suspend(nodes: &Nodes, place: &Place) {
     temper(nodes, place, &["suspend", NAME]).succeeded("temper suspend");
+}
+
+/// Lets the job go on as a person does, and comes back when it does.
+///
+/// # Panics
+/// When the command fails.
+pub(crate) fn resume(nodes: &Nodes, place: &Place) {
+    temper(nodes, place, &["resume", NAME]).succeeded("temper resume");
+}
+
+/// The table, the story and what applying the manifest again would do, told of a job that trains.
+///
+/// # Panics
+/// When one of them does not say what it should.
+pub(crate) fn what_is_told_of_a_training(nodes: &Nodes, place: &Place, manifest: &Value) {
+    let table = temper(nodes, place, &["get", "ftj"]).succeeded("temper get");
+    let row = table.lines().find(|line| line.starts_with(NAME)).unwrap_or_else(|| panic!("no row of {NAME} in:\n{table}"));
+    assert!(row.contains("Training") && row.contains(&STEPS.to_string()), "{table}");
+    let story = temper(nodes, place, &["describe", NAME]).succeeded("temper describe");
+    for word in ["Training", "prepare", "checkpoint"] {
+        assert!(story.contains(word), "{word} is not in:\n{story}");
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), manifest.to_string()).unwrap();
+    let path = file.path().to_str().unwrap();
+    let plan = temper(nodes, place, &["plan", "--cluster", "-f", path]).succeeded("temper plan --cluster");
+    for word in [format!("FineTuneJob {}/{NAME}", place.namespace.name()), "PersistentVolumeClaim".to_owned(), "accepted".to_owned()] {
+        assert!(plan.contains(&word), "{word} is not in:\n{plan}");
+    }
 }
 
 /// Both nodes of the attempt that runs are heard.

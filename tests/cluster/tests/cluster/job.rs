@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{ListParams, LogParams, Patch, PatchParams};
+use kube::api::{ListParams, LogParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use temper_cluster_tests::ran::run;
@@ -103,12 +103,6 @@ impl Place {
 
     pub(crate) fn jobs(&self) -> Api<FineTuneJob> {
         self.namespace.api()
-    }
-
-    /// Holds the job, or lets it go on.
-    pub(crate) async fn suspend(&self, suspend: bool) {
-        let patch = Patch::Merge(json!({ "spec": { "suspend": suspend } }));
-        self.jobs().patch(NAME, &PatchParams::default(), &patch).await.unwrap();
     }
 
     /// Waits until the job is in this state, which is Ready's reason.

@@ -11,7 +11,7 @@ use temper_crds::finetunejob::attempts::{AttemptEnd, StageName, StopCause};
 use temper_crds::{Decimal, FineTuneJob, FineTuneJobStatus};
 
 use crate::command_line;
-use crate::job::{NAME, PATIENCE, Place, SAVE_STEPS, STEPS};
+use crate::job::{NAME, PATIENCE, Place, SAVE_STEPS, STEPS, manifest};
 use crate::release;
 
 /// More than half of what a node has, so that each node of the job is on a machine of its own.
@@ -28,6 +28,7 @@ async fn a_job_whose_rank_is_killed_whose_pod_is_deleted_and_which_is_held_makes
     assert_ne!(node_of(&pods[0]), node_of(&pods[1]));
     place.checkpoint(0, SAVE_STEPS).await;
     command_line::logs_of_both_nodes(&nodes, &place);
+    command_line::what_is_told_of_a_training(&nodes, &place, &manifest(MOST_OF_A_NODE));
     a_killed_rank_is_replaced_in_place(&nodes, &place, &pods).await;
 
     // The operator is gone when the pod goes, and finds out about it afterwards.
@@ -39,7 +40,7 @@ async fn a_job_whose_rank_is_killed_whose_pod_is_deleted_and_which_is_held_makes
 
     place.checkpoint(1, saved + 1).await;
     let saved = it_is_held_without_pods(&nodes, &place).await;
-    place.suspend(false).await;
+    command_line::resume(&nodes, &place);
     assert_eq!(place.resumed_from(2).await, saved, "a job that was held goes on where it was");
     command_line::follow_to_the_end(&nodes, &place);
 

@@ -159,3 +159,70 @@ async fn watches_that_a_busy_server_refuses_are_asked_for_again() {
 async fn watches_that_fail_in_the_server_are_asked_for_again() {
     watches_are_refused(500).await;
 }
+
+#[tokio::test]
+async fn nothing_is_told_before_it_is_written() {
+    let proxy = FaultProxy::start();
+    let world = World::behind("unwritten", &proxy).await;
+    let writes_status = |request: &Request| request.is_write() && request.subresource == "status";
+    let tells = |request: &Request| request.is_write() && request.resource == "events";
+    proxy.set(Which::Every, writes_status, Fault::Refuse(500));
+    world.create("tiny", json!({})).await;
+    wait::eventually(wait::PATIENCE, "a status was refused three times", async || {
+        let count = proxy.requests(writes_status).len();
+        if count >= 3 { Ok(()) } else { Err(format!("{count} times")) }
+    })
+    .await;
+    assert_eq!(proxy.requests(tells), [], "an event says what no status does");
+    proxy.heal();
+    world.finish("tiny", 0).await;
+    world.state("tiny", "Complete").await;
+    assert!(!proxy.requests(tells).is_empty(), "the story is told");
+}
+
+/// Over HTTP/2 the connection lives on, and all other requests with it.
+#[tokio::test]
+async fn an_answer_that_stands_still_is_given_up_and_asked_for_again() {
+    let proxy = FaultProxy::start();
+    let mut world = World::behind("standing-still", &proxy).await;
+    world.create("tiny", json!({})).await;
+    world.running("tiny", 0, 2).await;
+    let lists = |request: &Request| request.verb == Verb::List && request.resource == "pods";
+    let before = proxy.requests(lists).len();
+    proxy.set(Which::First(1), lists, Fault::Stall);
+    world.operator.start_again();
+    world.finish("tiny", 0).await;
+    wait::eventually(wait::PATIENCE, "the listing that stood still is asked for again", async || {
+        let now = proxy.requests(lists).len();
+        if now >= before + 2 { Ok(()) } else { Err(format!("{before} before, {now} now")) }
+    })
+    .await;
+    comes_to_its_end(&world, "tiny").await;
+}
+
+#[tokio::test]
+async fn no_more_reconciles_than_asked_for_run_at_the_same_time() {
+    let proxy = FaultProxy::start();
+    let world = World::flagged("one-by-one", &["--concurrency", "1"], Some(&proxy)).await;
+    let of_first = |request: &Request| request.is_write() && request.name.starts_with("first-");
+    let of_second = |request: &Request| request.is_write() && request.name.starts_with("second");
+    proxy.set(Which::Every, of_first, Fault::Swallow);
+    world.create("first", json!({})).await;
+    wait::eventually(wait::PATIENCE, "something of the first job is asked for", async || {
+        if proxy.requests(of_first).is_empty() { Err("nothing is".to_owned()) } else { Ok(()) }
+    })
+    .await;
+    world.create("second", json!({})).await;
+    wait::eventually(wait::PATIENCE, "the second job waits for the first", async || {
+        let page = world.operator.metrics().await;
+        let waiting = "temper_operator_queue_depth{kind=\"FineTuneJob\"} 1";
+        if page.lines().any(|line| line == waiting) { Ok(()) } else { Err(page) }
+    })
+    .await;
+    assert_eq!(proxy.requests(of_second), []);
+    proxy.heal();
+    for name in ["first", "second"] {
+        world.finish(name, 0).await;
+        comes_to_its_end(&world, name).await;
+    }
+}

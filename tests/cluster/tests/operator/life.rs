@@ -8,6 +8,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, PropagationPolicy};
 use serde_json::json;
+use temper_cluster_tests::kubelet::End;
 use temper_cluster_tests::wait;
 use temper_crds::{ModelVersion, Stage};
 
@@ -26,6 +27,7 @@ async fn a_job_runs_from_its_manifest_to_a_version_in_the_registry() {
     let trainer = status.trainer_status.as_ref().expect("it has one");
     assert_eq!((trainer.total_steps, trainer.progress_percentage), (60, 25));
     assert_eq!(trainer.metrics.training_loss.as_ref().map(ToString::to_string).as_deref(), Some("1.25"));
+    assert_eq!(trainer.metrics.gpu_memory_bytes, Some(2_000_000_000));
     assert!(trainer.estimated_remaining.is_some(), "{trainer:?}");
     assert_eq!(status.dataset.as_ref().map(|dataset| (dataset.rows, dataset.rejected["tooShort"])), Some((103, 3)));
     assert_eq!(status.parameters.as_ref().map(|parameters| parameters.trainable), Some(4_884_480));
@@ -133,14 +135,31 @@ async fn a_job_that_is_over_can_still_be_given_its_time() {
 
 #[tokio::test]
 async fn a_deleted_job_takes_everything_with_it_at_every_stage() {
-    let world = World::new("deletion").await;
+    let mut world = World::new("deletion").await;
     world.create("early", json!({})).await;
     world.create("late", json!({})).await;
     world.create("done", json!({})).await;
+    world.create("held", json!({})).await;
+    world.create("crashed", json!({})).await;
+    let mut queued = crate::world::job("queued", json!({}));
+    queued["metadata"]["labels"] = json!({ "kueue.x-k8s.io/queue-name": "gpu" });
+    world.namespace.create_object::<temper_crds::FineTuneJob>(queued).await;
+    world.state("queued", "Queued").await;
     world.running("late", 0, 2).await;
     world.finish("done", 0).await;
     world.state("done", "Complete").await;
-    for name in ["early", "late", "done"] {
+    world.running("held", 0, 2).await;
+    world.patch("held", json!({ "suspend": true })).await;
+    world.state("held", "Suspended").await;
+    for pod in world.running("crashed", 0, 2).await {
+        world.kubelet.end(&pod, End::exit(1, String::new())).await;
+    }
+    world.state("crashed", "BackingOff").await;
+    // What is left is the garbage collector's, whether the operator lives or not.
+    for (number, name) in ["early", "late", "done", "held", "crashed", "queued"].into_iter().enumerate() {
+        if number == 3 {
+            world.operator.kill();
+        }
         let params = DeleteParams { propagation_policy: Some(PropagationPolicy::Background), ..DeleteParams::default() };
         world.jobs().delete(name, &params).await.expect("deleted");
     }

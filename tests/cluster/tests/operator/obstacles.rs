@@ -32,6 +32,12 @@ async fn hindered(purpose: &str, obstacle: Play) -> (World, Arc<AtomicBool>) {
 async fn missing_claims_images_and_rooms_are_told_and_heal() {
     let table = [
         ("claim", Play::unschedulable("0/1 nodes are available: persistentvolumeclaim \"models\" not found."), "VolumeUnavailable", true),
+        (
+            "class",
+            Play::unschedulable("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."),
+            "VolumeUnavailable",
+            true,
+        ),
         ("image", Play::waits("ImagePullBackOff", "Back-off pulling image \"nowhere/trainer\""), "ImageUnavailable", true),
         ("room", Play::unschedulable("0/1 nodes are available: 1 Insufficient cpu."), "Unschedulable", false),
     ];

@@ -221,6 +221,7 @@ pub(crate) fn metrics(step: u64, checkpoint: u64) -> String {
         line(metric::TRAINING_LOSS, 1.25),
         line(metric::LEARNING_RATE, 2e-4),
         line(metric::TOKENS_PER_SECOND, 450.0),
+        line(metric::GPU_MEMORY, 2e9),
         line(metric::EPOCH, 0.5),
         line(metric::STARTED, started as f64),
         line(metric::RESUMED_FROM_STEP, 0.0),

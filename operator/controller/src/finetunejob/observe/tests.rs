@@ -168,3 +168,18 @@ fn the_checkpoint_that_training_ended_with_is_read_from_its_report() {
     let checkpoint = look(status, &find, None).checkpoint.expect("there is one");
     assert_eq!((checkpoint.attempt, checkpoint.step, checkpoint.uri.as_str()), (1, 60, "pvc://c/1/60"));
 }
+
+#[test]
+fn a_try_that_ended_unseen_keeps_its_last_word_when_the_next_one_is_there_already() {
+    let said = TerminationMessage { in_place_restarts: Some(2), ..TerminationMessage::new(ExitCode::PeerLost, "a peer is gone", "") };
+    let find = |stage, number| match (stage, number) {
+        (Stage::Train, 0) => Some(seen("Failed", Some((ExitCode::PeerLost.code().into(), said.to_json())))),
+        (Stage::Train, 1) => Some(seen("", None)),
+        _ => None,
+    };
+    let status =
+        json!({ "attempts": [attempt("prepare", 0, json!({ "end": "Succeeded", "exitCode": 0 })), attempt("train", 0, json!({}))] });
+    let observed = look(status, &find, None);
+    let told: Vec<_> = observed.training.iter().map(|training| (training.attempt.is_running(), training.in_place_restarts)).collect();
+    assert_eq!(told, [(false, 2), (true, 0)]);
+}
