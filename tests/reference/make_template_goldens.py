@@ -3,7 +3,7 @@
 
 FOLDER holds templates (*.jinja). Prints JSON: one case for each template and conversation, with the text that transformers renders (or
 null where the template raises an error) and the byte ranges of its generation blocks. With SmolLM2's file, its template and those that the
-installed TRL ships are rendered too.
+installed TRL and llama_cpp_python ship are rendered too.
 
 After a change of a template or a conversation: make_template_goldens.py trainer/data/tests/templates > trainer/data/tests/templates/cases.json
 """
@@ -87,10 +87,13 @@ def main():
     if sys.argv[2:]:
         import gguf
         import trl
+        from llama_cpp import llama_chat_format
 
         sources["smollm2"] = gguf.GGUFReader(sys.argv[2]).fields["tokenizer.chat_template"].contents()
         for path in sorted((Path(trl.__file__).parent / "chat_templates").glob("*.jinja")):
             sources[f"trl {path.stem}"] = path.read_text()
+        for name in ("MISTRAL_INSTRUCT", "MIXTRAL_INSTRUCT", "LLAMA3_INSTRUCT"):
+            sources[f"llama_cpp {name.lower()}"] = getattr(llama_chat_format, f"{name}_CHAT_TEMPLATE")
         templates |= sources
     found = [case for name, template in templates.items() for case in cases(name, template)]
     json.dump({"specialTokens": SPECIAL, "sources": sources, "cases": found}, sys.stdout, ensure_ascii=False, indent=1)

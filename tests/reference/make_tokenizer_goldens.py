@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Tokenises texts as llama.cpp does: make_tokenizer_goldens.py SMOLLM2.gguf
 
-Prints JSON: `texts`; `bpe`, for each name of pre-tokenisation rules the ids of every text with SmolLM2's vocabulary under those rules,
-without and with the tokens that encoding adds; and `spm`, the same of a small SentencePiece vocabulary (trained here), with the vocabulary.
+Prints JSON: `texts`; `bpe`, for each name of pre-tokenisation rules the ids of every text with SmolLM2's vocabulary and `more` under those
+rules, without and with the tokens that encoding adds; `more`, the tokens and merges without which some of the rules would not show; and
+`spm`, the ids of a small SentencePiece vocabulary (trained here), with the vocabulary.
 """
 
 import io
@@ -17,7 +18,25 @@ import gguf
 import sentencepiece
 from llama_cpp import Llama
 
-RULES = ["smollm", "gpt-2", "default", "llama-bpe", "qwen2", "tekken"]
+# Every name that trainer/data/src/tokenizer/pre_tokenizer.rs knows, those with the same rules in a line.
+RULES = [
+    "default",
+    "gpt-2", "phi-2", "jina-es", "jina-de", "gigachat", "mpt", "olmo", "jais", "roberta-bpe",
+    "smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b",
+    "llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2",
+    "smaug-bpe", "dbrx",
+    "qwen2", "deepseek-r1-qwen", "stablelm2", "megrez", "hunyuan",
+    "tekken",
+]
+DIGITS = "0123456789"
+PAIRS = [left + right for left in DIGITS for right in DIGITS]
+TRIPLES = [pair + digit for pair in PAIRS for digit in DIGITS]
+# SmolLM2 has a token for each digit alone, and merges that lead to every token. With these it shows how many digits stay together, and
+# whether a word that is a token as a whole skips the merges: none leads to the last.
+MORE = {
+    "tokens": [*PAIRS, *TRIPLES, "\u0120XMLHttp"],
+    "merges": [*(f"{pair[0]} {pair[1]}" for pair in PAIRS), *(f"{triple[:2]} {triple[2]}" for triple in TRIPLES)],
+}
 ALPHABETS = [
     "abc ABC  \n\n\t", "0123456789 .,", "'s't're'VE'll'D ", "éÀßñ日本語한국Привет ", "🏠👍🏽‍😀 ", "\r\n\t \u00a0\u2003", "!?{}[]()<>|_-+=*/\\\"`~@#$%^&;:",
     "the house in Bath has three rooms and a garden ", "²½Ⅷ٣४ ", "\u200b\u0301\u0000\u007f x",
@@ -73,10 +92,13 @@ def bpe(folder, smollm2, made):
 
     types = [int(fields["tokenizer.ggml.token_type"].parts[part][0]) for part in fields["tokenizer.ggml.token_type"].data]
     special = [(key, int(fields[f"tokenizer.ggml.{key}_token_id"].contents())) for key in ("bos", "eos")]
+    tokens, merges = strings("tokens"), strings("merges")
+    assert not set(tokens) & set(MORE["tokens"])
+    tokens, merges, types = tokens + MORE["tokens"], merges + MORE["merges"], types + [1] * len(MORE["tokens"])
     result = {}
     for pre in RULES:
         path = folder / f"{pre}.gguf"
-        write(path, "gpt2", strings("tokens"), types, merges=strings("merges"), pre=pre, special=special)
+        write(path, "gpt2", tokens, types, merges=merges, pre=pre, special=special)
         result[pre] = ids(path, made)
     return result
 
@@ -102,7 +124,7 @@ def main():
     # llama.cpp writes to standard error and closes it now and then; only JSON goes to standard output.
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        result = {"texts": made, "bpe": bpe(folder, sys.argv[1], made), "spm": spm(folder, made)}
+        result = {"texts": made, "more": MORE, "bpe": bpe(folder, sys.argv[1], made), "spm": spm(folder, made)}
     json.dump(result, sys.stdout)
     print()
     sys.stdout.flush()

@@ -1,6 +1,6 @@
 //! Whole runs of `temper run` on a small job, each in a home of its own.
 
-use crate::binaries::binary;
+use crate::binaries::{binary, succeed};
 use crate::job::write_rows;
 use crate::reference;
 use serde_json::{Value, json};
@@ -66,11 +66,20 @@ impl Place {
         self
     }
 
+    /// The folder that stands in for the volume `data`.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(binary("temper"));
         let volume = |name: &str, folder: &Path| format!("{name}={}", folder.display());
-        command.arg("run").arg("-f").arg(self.folder.path().join("job.yaml")).arg("--home").arg(self.folder.path().join("home"));
-        command.args(["--volume", &volume("models", reference::models()), "--volume", &volume("data", &self.folder.path().join("data"))]);
+        command.arg("run").arg("-f").arg(self.folder.path().join("job.yaml")).arg("--home").arg(self.home());
+        command.args(["--volume", &volume("models", reference::models()), "--volume", &volume("data", &self.data())]);
         command.args(&self.arguments).envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.process_group(0).env_remove("TEMPER_HOME");
         command
@@ -117,6 +126,24 @@ impl Place {
         panic!("the job does not complete:\n{text}");
     }
 
+    /// What `temper run` says of the job, which it completes first where that is left to do.
+    ///
+    /// # Panics
+    /// When the command fails, or answers not in JSON.
+    pub fn summary(&self) -> Value {
+        serde_json::from_str(&succeed(self.command().args(["-o", "json"]))).expect("a summary is JSON")
+    }
+
+    /// What another command of `temper` answers from this home.
+    ///
+    /// # Panics
+    /// When the command fails, or answers not in JSON.
+    pub fn ask(&self, arguments: &[&str]) -> Value {
+        let mut command = Command::new(binary("temper"));
+        command.args(arguments).arg("--home").arg(self.home()).args(["-o", "json"]).env_remove("TEMPER_HOME");
+        serde_json::from_str(&succeed(&mut command)).expect("an answer is JSON")
+    }
+
     /// The command lines of the processes that work on the job.
     ///
     /// # Panics
@@ -134,7 +161,7 @@ impl Place {
     /// # Panics
     /// When there is not exactly one version.
     pub fn model(&self) -> PathBuf {
-        let versions = std::fs::read_dir(self.folder.path().join("home/registry/sentences")).expect("a registered model");
+        let versions = std::fs::read_dir(self.home().join("registry/sentences")).expect("a registered model");
         let versions: Vec<PathBuf> =
             versions.flatten().map(|entry| entry.path()).filter(|path| path.join("model-version.yaml").is_file()).collect();
         let [version] = versions.as_slice() else { panic!("one version is expected: {versions:?}") };

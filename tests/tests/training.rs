@@ -102,6 +102,35 @@ fn lora_with_biases_norms_and_windows_agrees_with_peft() {
     }
 }
 
+/// The first name selects a module of one layer only.
+#[test]
+fn rank_stabilised_lora_on_named_modules_agrees_with_peft_and_its_adapter_loads_there() {
+    let model = reference::models().join("qwen2");
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = Job::lora(&model, &rows(folder.path()));
+    let names = ["1.mlp.down_proj", "q_proj", "v_proj"];
+    job.config["method"]["lora"]["targetModules"] = Value::from(names.as_slice());
+    job.config["method"]["lora"]["useRslora"] = Value::from(true);
+    compare(&job, &model, true);
+    published_folder_loads(&job, &model);
+    let text = std::fs::read_to_string(job.run_folder().join("output/adapter_config.json")).unwrap();
+    let published: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&published["use_rslora"], &published["target_modules"]), (&Value::from(true), &Value::from(names.as_slice())));
+}
+
+/// An epoch of 34 micro-batches, the last of them short, leaves one for its last step, which then is divided by fewer target tokens.
+#[test]
+fn a_step_of_what_an_epoch_leaves_over_agrees_with_peft() {
+    let model = reference::models().join("llama");
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = Job::lora(&model, &rows(folder.path()));
+    job.config["parallelism"]["microBatchesPerStep"] = Value::from(3);
+    compare(&job, &model, true);
+    let steps = json_lines(&std::fs::read_to_string(job.folder().join("batches.jsonl")).unwrap());
+    let micro_batches: Vec<usize> = steps.iter().map(|step| step["micro_batches"].as_array().unwrap().len()).collect();
+    assert_eq!((micro_batches[10], micro_batches[11], micro_batches[12]), (3, 1, 3), "{micro_batches:?}");
+}
+
 /// Theirs gets each sequence of a packed row as a row of its own. The model's window is shorter than the sequences, so what a token sees
 /// ends at its window or where its sequence begins, whichever is nearer.
 #[test]

@@ -37,7 +37,8 @@ pub struct Dataset {
     /// What happens to a longer example: truncate cuts it, drop leaves it out and counts it, fail fails the job and names the row.
     #[serde(default)]
     pub excess_length_strategy: ExcessLengthStrategy,
-    /// Whether rows of maxLength tokens are filled with several examples each; no token sees another example either way.
+    /// Whether rows of maxLength tokens are filled with several examples each, the longest first and out of the whole dataset (TRL packs each
+    /// thousand examples apart); no token sees another example either way.
     #[serde(default)]
     pub packing: bool,
     /// Which rows are left out.

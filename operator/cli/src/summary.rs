@@ -227,9 +227,11 @@ impl Invocation {
             temper_contract::config::DatasetFormat::Messages => "",
             temper_contract::config::DatasetFormat::Alpaca => " --format alpaca",
         };
+        // Longer examples were cut or left out: cut here, the loss is that of the table.
+        let length = job.validated.preparation.max_length;
         vec![
             format!("{program} generate {model}{shared} --prompt {}", quoted(prompt.unwrap_or("Hello!"))),
-            format!("{program} evaluate {model}{shared} --data {}{format}", quoted_path(data)),
+            format!("{program} evaluate {model}{shared} --data {}{format} --max-length {length}", quoted_path(data)),
         ]
     }
 }

@@ -2,6 +2,7 @@
 
 mod support;
 
+use serde_json::{Value, json};
 use support::Setting;
 
 #[test]
@@ -189,6 +190,40 @@ fn generate_answers_from_a_registered_version() {
     setting.temper(&["generate", "--model", "registry:listings/1", "--prompt", "One", "-o", "json"]).ended_with(0).says("\"tokenIds\": [");
     setting.temper(&["generate", "--model", "registry:listings/2", "--prompt", "One"]).ended_with(3).says("its versions are 1");
     setting.temper(&["generate", "--model", "nowhere.gguf", "--prompt", "One"]).ended_with(3).says("nowhere.gguf");
+}
+
+#[test]
+fn what_the_flags_ask_of_a_model_reaches_the_trainer() {
+    let setting = Setting::new();
+    std::fs::create_dir(setting.path("adapter")).expect("made");
+    let asked = |command: &str, flags: &str| -> Value {
+        let words: Vec<&str> = [command, "--model", "models/base.gguf"].into_iter().chain(flags.split(' ')).collect();
+        setting.temper(&words).ended_with(0);
+        let text = std::fs::read_to_string(setting.path(&format!("trainer/request-{command}"))).expect("a request");
+        serde_json::from_str(&text).expect("JSON")
+    };
+    let user = json!({"role": "user", "content": "One"});
+
+    let plain = asked("generate", "--prompt One");
+    assert_eq!(plain["sampling"], json!({"temperature": 0.0, "seed": 0}), "the likeliest token each time");
+    assert_eq!((&plain["prompts"], &plain["adapter"]), (&json!([{"messages": [user]}]), &Value::Null));
+    let drawn = asked("generate", "--prompt One --system Briefly --temperature 0.7 --top-k 40 --top-p 0.9 --seed 11 --max-new-tokens 5");
+    assert_eq!(drawn["sampling"], json!({"temperature": 0.7, "topK": 40, "topP": 0.9, "seed": 11}));
+    assert_eq!(drawn["prompts"], json!([{"messages": [{"role": "system", "content": "Briefly"}, user]}]));
+    assert_eq!(drawn["maxNewTokens"], 5);
+    assert_eq!(asked("generate", "--prompt One --raw")["prompts"], json!([{"text": "One"}]));
+
+    let on = " --adapter adapter --precision bf16 --threads 3";
+    let evaluate = "--data data/rows.jsonl --format alpaca --max-length 64 --batch-size 3";
+    for (command, flags) in [("generate", "--prompt One"), ("evaluate", evaluate)] {
+        let request = asked(command, &format!("{flags}{on}"));
+        assert_eq!(request["compute"], json!({"precision": "bf16", "device": "cpu", "threads": 3}), "{command}");
+        let at = |field: &str| std::path::PathBuf::from(request[field].as_str().expect("a path"));
+        assert!(at("model").ends_with("models/base.gguf") && at("adapter").ends_with("adapter"), "{request}");
+        if command == "evaluate" {
+            assert_eq!((&request["format"], &request["maxLength"], &request["batchSize"]), (&json!("alpaca"), &json!(64), &json!(3)));
+        }
+    }
 }
 
 #[test]

@@ -94,6 +94,8 @@ fn the_trainer_gets_the_contracts_environment_and_no_secret() {
         assert!(environment.contains(part), "{part} in {environment}");
     }
     assert!(!environment.contains("SECRET"), "{environment}");
+    // A port that is chosen for it could be taken by another process before it is bound.
+    assert!(!environment.contains("MASTER_PORT"), "{environment}");
 }
 
 #[test]

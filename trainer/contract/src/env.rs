@@ -2,7 +2,7 @@
 
 /// Host name or address of the TCPStore, which node 0's supervisor serves.
 pub const MASTER_ADDR: &str = "MASTER_ADDR";
-/// Port of the TCPStore.
+/// Port of the TCPStore. Unset or 0 on a single node: the system chooses one.
 pub const MASTER_PORT: &str = "MASTER_PORT";
 /// Number of ranks: nodes times processes a node.
 pub const WORLD_SIZE: &str = "WORLD_SIZE";

@@ -78,7 +78,8 @@ fn our_templates_render_as_transformers_rendered_them() {
     assert!(different.is_empty(), "{} of {} differ:\n{}", different.len(), goldens.cases.len(), different.join("\n"));
 }
 
-/// SmolLM2's own template and those that TRL publishes for Llama 3.x, Qwen2.5, Qwen3 and others, rendered now by the installed transformers.
+/// SmolLM2's own template, those that TRL publishes for Llama 3.x, Qwen2.5, Qwen3 and others, and those of Mistral, Mixtral and Llama 3
+/// that llama_cpp_python ships, rendered now by the installed transformers.
 #[test]
 fn published_templates_render_as_transformers_renders_them() {
     let variable = |name: &str| {
@@ -95,8 +96,11 @@ fn published_templates_render_as_transformers_renders_them() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let goldens: Goldens = serde_json::from_slice(&output.stdout).expect("sound cases");
     assert!(goldens.sources.len() > 20, "{} templates", goldens.sources.len());
-    for name in ["smollm2", "trl llama3_1", "trl llama3_2", "trl qwen2_5", "trl qwen3", "trl qwen3_training", "trl llama3_training"] {
-        assert!(goldens.sources.contains_key(name), "{name} is gone");
+    let of_trl = ["trl llama3_1", "trl llama3_2", "trl qwen2_5", "trl qwen3", "trl qwen3_training", "trl llama3_training"];
+    let of_llama_cpp = ["llama_cpp mistral_instruct", "llama_cpp mixtral_instruct", "llama_cpp llama3_instruct"];
+    for name in ["smollm2"].into_iter().chain(of_trl).chain(of_llama_cpp) {
+        let rendered = goldens.cases.iter().filter(|case| case.template == name && case.expected.is_some()).count();
+        assert!(rendered > 3, "{name}: {rendered} conversations");
     }
     let different = differences(&goldens);
     assert!(different.is_empty(), "{} of {} differ:\n{}", different.len(), goldens.cases.len(), different.join("\n"));

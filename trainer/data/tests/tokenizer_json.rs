@@ -1,4 +1,4 @@
-//! Tokenizers of other kinds of tokenizer.json than BPE beside transformers: the same ids, places and texts.
+//! Tokenizers of every kind of tokenizer.json beside transformers: the same ids, places and texts.
 
 mod reference;
 
@@ -51,7 +51,7 @@ fn one_at_a_time(tokenizer: &Tokenizer, ids: &[u32], skip_special: bool) -> Stri
 
 #[test]
 fn every_kind_gives_the_ids_and_places_of_transformers() {
-    assert_eq!(kinds().keys().collect::<Vec<_>>(), ["bert", "llama", "t5"]);
+    assert_eq!(kinds().keys().collect::<Vec<_>>(), ["bert", "llama", "llama3", "mistral", "qwen", "t5"]);
     for (name, (tokenizer, seen)) in kinds() {
         assert!(seen.len() >= 12, "{name}");
         for Seen { text, plain, added, spans, .. } in seen {
@@ -78,15 +78,20 @@ fn every_kind_gives_the_texts_of_transformers_at_once_and_one_id_at_a_time() {
         assert_eq!(tokenizer.decode(&tokenizer.encode(text, true).expect("any text"), true), text, "{name}");
     }
     // What is no piece is spelt in bytes, so nothing is lost.
-    let (tokenizer, _) = &kinds()["llama"];
-    for text in ["日本語のテキスト 한국어", "🏠 house 👍🏽", "line\nbreak\r\n\ttab\n\n", "e\u{301} ²½", "a  b   c "] {
-        assert_eq!(tokenizer.decode(&tokenizer.encode(text, true).expect("any text"), true), text);
+    for name in ["llama", "llama3", "mistral"] {
+        let (tokenizer, _) = &kinds()[name];
+        for text in ["日本語のテキスト 한국어", "🏠 house 👍🏽", "line\nbreak\r\n\ttab\n\n", "e\u{301} ²½", "a  b   c "]
+        {
+            assert_eq!(tokenizer.decode(&tokenizer.encode(text, true).expect("any text"), true), text, "{name}");
+        }
     }
 }
 
 #[test]
 fn every_kind_knows_its_special_tokens() {
-    for (name, bos, eos) in [("t5", None, 1), ("llama", Some(1), 2), ("bert", None, 3)] {
+    let table =
+        [("t5", None, 1), ("llama", Some(1), 2), ("llama3", Some(0), 1), ("qwen", None, 2), ("mistral", Some(1), 2), ("bert", None, 3)];
+    for (name, bos, eos) in table {
         let (tokenizer, _) = &kinds()[name];
         assert_eq!((tokenizer.bos_id(), tokenizer.eos_ids()), (bos, &[eos][..]), "{name}");
         let end = tokenizer.token_id("<|im_end|>").expect("an added token");

@@ -3,7 +3,7 @@
 mod reference;
 
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 use temper_artifact::{GgufTokenizer, ModelSource, TokenizerSource};
 use temper_data::Tokenizer;
@@ -12,8 +12,16 @@ use temper_data::Tokenizer;
 #[derive(Deserialize)]
 struct Goldens {
     texts: Vec<String>,
+    more: More,
     bpe: BTreeMap<String, Ids>,
     spm: Spm,
+}
+
+/// What SmolLM2's vocabulary lacks for every rule to show.
+#[derive(Deserialize)]
+struct More {
+    tokens: Vec<String>,
+    merges: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -95,10 +103,17 @@ fn compare(name: &str, tokenizer: &Tokenizer, texts: &[String], plain: &[Vec<u32
 #[test]
 fn byte_level_bpe_gives_the_ids_of_llama_cpp() {
     let goldens = goldens();
-    assert!(goldens.bpe.len() >= 6 && goldens.texts.len() > 300);
+    assert!(goldens.bpe.len() >= 33 && goldens.texts.len() > 300);
+    let one_of_each_rule = ["default", "gpt-2", "smollm", "llama-bpe", "smaug-bpe", "qwen2", "tekken"];
+    let different: BTreeSet<_> = one_of_each_rule.iter().map(|name| (&goldens.bpe[*name].plain, &goldens.bpe[*name].added)).collect();
+    assert_eq!(different.len(), one_of_each_rule.len(), "each set of rules shows in the ids");
+    let mut base = smollm2();
+    base.token_types.extend(goldens.more.tokens.iter().map(|_| 1));
+    base.tokens.extend_from_slice(&goldens.more.tokens);
+    base.merges.extend_from_slice(&goldens.more.merges);
     for (pre, ids) in &goldens.bpe {
         // The files that llama.cpp read say nothing of adding tokens, so each name's own rule shows.
-        let metadata = GgufTokenizer { pre: Some(pre.clone()), add_bos: None, add_eos: None, ..smollm2() };
+        let metadata = GgufTokenizer { pre: Some(pre.clone()), add_bos: None, add_eos: None, ..base.clone() };
         let tokenizer = Tokenizer::open(&TokenizerSource::Gguf(metadata)).expect("a tokenizer");
         compare(pre, &tokenizer, &goldens.texts, &ids.plain, &ids.added);
     }

@@ -97,7 +97,8 @@ impl From<temper_c10d::Error> for Failure {
     fn from(error: temper_c10d::Error) -> Self {
         use temper_c10d::Error as E;
         let (reason, next_step) = match &error {
-            E::PortInUse { .. } => (ExitCode::InvalidInput, "set MASTER_PORT to a free port, or leave it unset on a single node"),
+            // Whoever holds it may be gone by the next try, or that is given another port.
+            E::PortInUse { .. } => (ExitCode::Unexpected, "try again, or set MASTER_PORT to a free port; a single node needs none"),
             E::PeerLost { .. } | E::Timeout { .. } => {
                 (ExitCode::PeerLost, "look at the rank that ended first; the others stop when they lose it")
             }
@@ -185,6 +186,13 @@ mod tests {
                 assert!(failure.message.contains("/model/weights") && failure.next_step.contains(next_step), "{kind:?}: {failure:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_taken_port_is_no_final_failure() {
+        let failure = Failure::from(temper_c10d::Error::PortInUse { port: 29_500 });
+        assert!(failure.reason.is_retryable() && failure.message.contains("29500"), "{failure:?}");
+        assert!(failure.next_step.contains("MASTER_PORT"), "{}", failure.next_step);
     }
 
     #[test]

@@ -77,8 +77,8 @@ pub struct Node {
     pub rank: usize,
     /// Ranks over all nodes.
     pub world_size: usize,
-    /// Port of node 0's store.
-    pub master_port: u16,
+    /// Port of node 0's store; with a single node its supervisor has the system choose.
+    pub master_port: Option<u16>,
     /// The attempt's number.
     pub attempt: u64,
 }
@@ -86,15 +86,15 @@ pub struct Node {
 /// Adds what one node of a training attempt needs. All nodes are on this machine.
 pub fn for_node(mut environment: Environment, node: Node) -> Environment {
     environment.insert(env::MASTER_ADDR.to_owned(), "127.0.0.1".into());
-    environment.insert(env::MASTER_PORT.to_owned(), node.master_port.to_string().into());
+    environment.extend(node.master_port.map(|port| (env::MASTER_PORT.to_owned(), OsString::from(port.to_string()))));
     environment.insert(env::WORLD_SIZE.to_owned(), node.world_size.to_string().into());
     environment.insert(env::NODE_RANK.to_owned(), node.rank.to_string().into());
     environment.insert(env::ATTEMPT.to_owned(), node.attempt.to_string().into());
     environment
 }
 
-/// A port that is free at this moment. Another process may take it before node 0 does; that attempt then fails and the next one gets
-/// another port.
+/// A port that is free at this moment. Another process may take it before node 0 does: that attempt then fails, which another try may get
+/// past, and the next one has another port.
 pub fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
@@ -105,6 +105,13 @@ mod tests {
     use std::collections::BTreeMap;
     use std::ffi::OsString;
     use std::path::Path;
+
+    #[test]
+    fn a_single_node_chooses_its_port_itself() {
+        let environment = for_node(BTreeMap::new(), Node { rank: 0, world_size: 2, master_port: None, attempt: 0 });
+        let names: Vec<&str> = environment.keys().map(String::as_str).collect();
+        assert_eq!(names, ["MASTER_ADDR", "NODE_RANK", "TEMPER_ATTEMPT", "WORLD_SIZE"]);
+    }
 
     #[test]
     fn an_identity_is_what_the_tools_of_stores_read() {
@@ -121,7 +128,7 @@ mod tests {
             .map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let manifest = BTreeMap::from([("GLOO_SOCKET_IFNAME".to_owned(), "lo".to_owned())]);
         let environment = base(ours, &manifest, 2, Path::new("/run/last-words"));
-        let environment = for_node(environment, Node { rank: 1, world_size: 4, master_port: 29_500, attempt: 3 });
+        let environment = for_node(environment, Node { rank: 1, world_size: 4, master_port: Some(29_500), attempt: 3 });
         let parent = environment.get("TEMPER_PARENT_PID").cloned();
         assert_eq!(parent, Some(OsString::from(std::process::id().to_string())));
         let text: Vec<String> = environment

@@ -35,7 +35,8 @@ impl StageRun {
         messages: &Sender<Message>,
     ) -> Result<Self> {
         let parallelism = &job.validated.parallelism;
-        let master_port = environment::free_port().context("no TCP port is free on 127.0.0.1")?;
+        // The supervisor of a single node lets the system choose a port; those of several must know node 0's before it is bound.
+        let master_port = (nodes > 1).then(environment::free_port).transpose().context("no TCP port is free on 127.0.0.1")?;
         let mut running = Vec::with_capacity(nodes);
         for rank in 0..nodes {
             let last_words = job.run.last_words(stage, attempt, rank);

@@ -10,7 +10,7 @@
 #   interrupt-in-train       SIGINT to temper, then a checkpoint on SIGTERM
 #   hold-in-train            say "held" and wait until used-hold-in-train is removed, or for SIGTERM and then a checkpoint
 #   second-in-train          a shell command to run in mid-training; its output goes to second-output
-# Every call is noted in `calls`.
+# Every call is noted in `calls`, and the last request of each kind in request-STAGE.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 stage=$1
@@ -41,10 +41,12 @@ case $stage in
   inspect) echo '{"problems": []}'; exit 0 ;;
   evaluate)
     fail_if_told
+    cp "$3" "$here/request-$stage"
     echo '{"loss": 0.5, "perplexity": 1.6487212707, "targetTokens": 1234, "examples": 50, "seconds": 2.5}'
     exit 0 ;;
   generate)
     fail_if_told
+    cp "$3" "$here/request-$stage"
     text='Sure, here is one.'
     if grep -q '"adapter"' "$3"; then text='Cottage in Ashford\nPrice: $1'; fi
     # The last user message of each prompt is its text.

@@ -87,6 +87,24 @@ mod tests {
     }
 
     #[test]
+    fn the_variables_that_pytorch_knows_say_who_a_rank_is() {
+        let pairs = [("RANK", "3"), ("LOCAL_RANK", "1"), ("WORLD_SIZE", "4"), ("MASTER_ADDR", "job-0.job"), ("MASTER_PORT", "29500")];
+        let expected = Environment {
+            rank: 3,
+            local_rank: 1,
+            world_size: 4,
+            master_address: "job-0.job".to_owned(),
+            master_port: 29_500,
+            attempt: 0,
+            generation: 0,
+            metrics_port: None,
+        };
+        assert_eq!(read(&pairs).expect("valid"), expected);
+        let all_but_local_rank = [&pairs[..1], &pairs[2..]].concat();
+        assert_eq!(read(&all_but_local_rank).expect("valid").local_rank, 3, "all ranks are taken to be on one node");
+    }
+
+    #[test]
     fn each_rank_has_a_metrics_port() {
         let environment = read(&[("RANK", "2"), ("WORLD_SIZE", "4"), ("TEMPER_METRICS_PORT", "9400")]).expect("valid");
         assert_eq!(environment.metrics_port, Some(9402));

@@ -62,7 +62,7 @@ fn a_taken_store_port_is_named() {
     let mut job = Job::new().ranks(2);
     job.must("prepare");
     job.variable(env::MASTER_PORT, &port);
-    must_fail(&job, "train", ExitCode::InvalidInput, &[&port, "MASTER_PORT"]);
+    must_fail(&job, "train", ExitCode::Unexpected, &[&port, "MASTER_PORT"]);
 }
 
 #[test]
