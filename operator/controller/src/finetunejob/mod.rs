@@ -52,9 +52,9 @@ use machines::Machines;
 use queue::Queue;
 use scrape::Scraper;
 use settled::Settled;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use superseded::Superseded;
 use temper_crds::condition::{COMPLETE, FAILED};
 use temper_objects::Settings;
@@ -63,6 +63,10 @@ use tracing::Instrument;
 use tracing::field::Empty;
 use versions::Versions;
 use watch::{Looks, Scope};
+
+/// Pods and Jobs change in bursts: one look at the end of it sees what one after each change would. What a person changes is not waited
+/// for.
+const COALESCING: Duration = Duration::from_millis(50);
 
 /// So many failures in a row are no coincidence.
 const PERSISTENT: u32 = 8;
@@ -192,17 +196,23 @@ pub fn settings(args: &OperatorArgs, operator_namespace: String) -> Settings {
     }
 }
 
-/// The jobs to look at again, as they are told.
+/// The jobs to look at again, as they are told: each once, however much happens to it within the time that is waited for more.
 fn references<K: Into<JobKey> + Send + 'static>(
     receiver: mpsc::UnboundedReceiver<K>,
     queue: Arc<Queue>,
 ) -> impl Stream<Item = ObjectRef<KnownJob>> + Send {
     stream::unfold((receiver, queue), |(mut receiver, queue)| async move {
-        let key: JobKey = receiver.recv().await?.into();
-        let reference = ObjectRef::new(&key.name).within(&key.namespace);
-        queue.joins(key);
-        Some((reference, (receiver, queue)))
+        let mut keys = BTreeSet::from([receiver.recv().await?.into()]);
+        tokio::time::sleep(COALESCING).await;
+        while let Ok(key) = receiver.try_recv() {
+            keys.insert(key.into());
+        }
+        let reference = |key: &JobKey| ObjectRef::new(&key.name).within(&key.namespace);
+        let references: Vec<_> = keys.iter().map(reference).collect();
+        keys.into_iter().for_each(|key| queue.joins(key));
+        Some((stream::iter(references), (receiver, queue)))
     })
+    .flatten()
 }
 
 fn key(job: &KnownJob) -> JobKey {
@@ -292,4 +302,30 @@ fn state(job: &KnownJob) -> &str {
 /// The time without its fraction: Kubernetes keeps times in whole seconds, and a status that is read back must equal what was written.
 pub fn whole_second(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{JobKey, Queue, references};
+    use futures::StreamExt;
+    use std::sync::Arc;
+    use tokio::sync::mpsc;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_is_one_look_at_each_job_and_what_comes_later_is_another() {
+        let (looks, looked_at) = mpsc::unbounded_channel();
+        let queue = Arc::new(Queue::default());
+        let mut references = Box::pin(references(looked_at, Arc::clone(&queue)));
+        let tell = |name: &str| looks.send(JobKey { namespace: "ml".to_owned(), name: name.to_owned() }).expect("it listens");
+        ["b", "a", "b", "b"].into_iter().for_each(tell);
+        let mut told = Vec::new();
+        for _ in 0..2 {
+            told.push(references.next().await.expect("it goes on").name);
+        }
+        assert_eq!((told, queue.depth()), (vec!["a".to_owned(), "b".to_owned()], 2));
+        tell("b");
+        assert_eq!(references.next().await.map(|reference| reference.name).as_deref(), Some("b"));
+        drop(looks);
+        assert!(references.next().await.is_none());
+    }
 }
