@@ -41,7 +41,7 @@ pub(crate) fn what_is_told_of_a_training(nodes: &Nodes, place: &Place, manifest:
     let row = table.lines().find(|line| line.starts_with(NAME)).unwrap_or_else(|| panic!("no row of {NAME} in:\n{table}"));
     assert!(row.contains("Training") && row.contains(&STEPS.to_string()), "{table}");
     let story = temper(nodes, place, &["describe", NAME]).succeeded("temper describe");
-    for word in ["Training", "prepare", "checkpoint"] {
+    for word in ["Training", "prepare", "Timeline"] {
         assert!(story.contains(word), "{word} is not in:\n{story}");
     }
     let file = tempfile::NamedTempFile::new().unwrap();
