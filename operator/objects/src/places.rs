@@ -50,7 +50,7 @@ impl Places {
     pub fn of(job: &ValidatedFineTuneJob, owner: &Owner) -> Self {
         let run_name = owner.run_name();
         let checkpoints_on = job.checkpoint_location.as_ref().and_then(OnClaim::of);
-        let owns_claim = checkpoints_on.is_none();
+        let owns_claim = Self::need_a_claim(job);
         let run = checkpoints_on.unwrap_or_else(|| OnClaim { claim: names::run_claim(&owner.name), path: String::new() }).join(&run_name);
         let output = job.output_location.as_ref().and_then(OnClaim::of).map_or_else(|| run.join(OUTPUT), |output| output.join(&run_name));
         let checkpoints = run.join(layout::CHECKPOINTS);

@@ -19,7 +19,7 @@ pub(super) fn whole(body: Full<Bytes>) -> AnswerBody {
 
 /// A body that streams from the API server until `cut` is ready; then it breaks: over HTTP/1.1 with its connection, over HTTP/2 alone.
 pub(super) fn until(body: Incoming, cut: impl Future<Output = ()> + Send + Sync + 'static) -> AnswerBody {
-    BodyExt::boxed(Cut { body: BodyExt::boxed(body.map_err(Error::other)), cut: Box::pin(cut) })
+    BodyExt::boxed(Cut { body: body.map_err(Error::other).boxed(), cut: Box::pin(cut) })
 }
 
 /// A body that says nothing until `cut` is ready; then it breaks.
@@ -28,12 +28,12 @@ pub(super) fn standing_still(cut: impl Future<Output = ()> + Send + Sync + 'stat
     BodyExt::boxed(Cut { body: BodyExt::boxed(never), cut: Box::pin(cut) })
 }
 
-struct Cut<B> {
-    body: B,
+struct Cut {
+    body: AnswerBody,
     cut: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
 }
 
-impl<B: Body<Data = Bytes, Error = Error> + Unpin> Body for Cut<B> {
+impl Body for Cut {
     type Data = Bytes;
     type Error = Error;
 

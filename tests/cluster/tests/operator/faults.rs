@@ -1,10 +1,12 @@
 //! An API server that is busy, wrong, silent or forgetful: jobs come to the same end all the same.
 
-use crate::world::{World, holds};
+use crate::leader::until_it_says;
+use crate::relist::{asked, until_asked};
+use crate::world::{World, holds, until_requested};
 use serde_json::json;
 use std::time::Duration;
 use temper_cluster_tests::proxy::{Fault, Request, Verb, Which};
-use temper_cluster_tests::{FaultProxy, http, wait};
+use temper_cluster_tests::{FaultProxy, http};
 
 /// What is listed and watched of a job, the jobs themselves last: the operator asks for them when it knows what belongs to them.
 const KINDS: [&str; 3] = ["jobs", "pods", "finetunejobs"];
@@ -47,8 +49,7 @@ async fn watches_that_break_at_every_stage_lose_nothing() {
     proxy.cut_watches();
     world.finish("tiny", 0).await;
     proxy.cut_watches();
-    let job = world.state("tiny", "Complete").await;
-    assert_eq!(job.status.map(|status| (status.restarts, status.attempt)), Some((0, Some(0))));
+    world.comes_to_its_end("tiny").await;
 }
 
 #[tokio::test]
@@ -62,8 +63,7 @@ async fn an_api_server_that_falls_silent_is_waited_out_and_training_goes_on() {
     // The pods end while the operator hears nothing.
     world.finish("tiny", 0).await;
     proxy.heal();
-    let job = world.state("tiny", "Complete").await;
-    assert_eq!(job.status.map(|status| (status.restarts, status.attempt)), Some((0, Some(0))));
+    world.comes_to_its_end("tiny").await;
 }
 
 /// Lets requests for each of the kinds be refused.
@@ -71,27 +71,6 @@ fn refuse(proxy: &FaultProxy, which: Which, verb: Verb, code: u16) {
     for kind in KINDS {
         proxy.set(which, move |request| request.verb == verb && request.resource == kind, Fault::Refuse(code));
     }
-}
-
-/// How often each of the kinds was asked for.
-fn asked(proxy: &FaultProxy, verb: Verb) -> [usize; 3] {
-    KINDS.map(|kind| proxy.requests(|request| request.verb == verb && request.resource == kind).len())
-}
-
-/// Waits until so many of the kinds were asked for twice more.
-async fn until_asked_again(proxy: &FaultProxy, verb: Verb, kinds: usize, before: [usize; 3]) {
-    wait::eventually(wait::PATIENCE, "what is refused is asked for again", async || {
-        let now = asked(proxy, verb);
-        let are_asked = now.iter().zip(before).take(kinds).all(|(now, before)| *now >= before + 2);
-        if are_asked { Ok(()) } else { Err(format!("{KINDS:?} were asked for {before:?} times before, {now:?} now")) }
-    })
-    .await;
-}
-
-/// Waits until a job is complete, with nothing tried twice.
-async fn comes_to_its_end(world: &World, name: &str) {
-    let job = world.state(name, "Complete").await;
-    assert_eq!(job.status.map(|status| (status.restarts, status.attempt)), Some((0, Some(0))), "{name}");
 }
 
 /// An operator that starts while listings are refused waits for them, and sees what has happened meanwhile.
@@ -105,22 +84,22 @@ async fn listings_are_refused(code: u16) {
     world.finish("before", 0).await;
     world.create("first", json!({})).await;
     world.operator.ready().await;
-    comes_to_its_end(&world, "before").await;
+    world.comes_to_its_end("before").await;
 
     world.running("first", 0, 2).await;
-    let before = asked(&proxy, Verb::List);
+    let before = asked(&proxy, Verb::List, &KINDS);
     refuse(&proxy, Which::Every, Verb::List, code);
     world.operator.start_again();
     world.finish("first", 0).await;
     world.create("every", json!({})).await;
-    until_asked_again(&proxy, Verb::List, 2, before).await;
+    until_asked(&proxy, Verb::List, &KINDS[..2], &before, 2).await;
     assert_eq!(http::get(world.operator.address(), "/livez").await.expect("it serves").status, 200, "a restart would not help");
     assert_eq!(http::get(world.operator.address(), "/readyz").await.expect("it serves").status, 503, "it knows nothing yet");
     proxy.heal();
     world.operator.ready().await;
-    comes_to_its_end(&world, "first").await;
+    world.comes_to_its_end("first").await;
     world.finish("every", 0).await;
-    comes_to_its_end(&world, "every").await;
+    world.comes_to_its_end("every").await;
 }
 
 /// Watches that end and may not begin again begin when they may, from where they ended.
@@ -128,14 +107,14 @@ async fn watches_are_refused(code: u16) {
     let proxy = FaultProxy::start();
     let mut world = World::behind(&format!("begins-{code}"), &proxy).await;
     for (name, which) in [("first", Which::First(2)), ("every", Which::Every)] {
-        let before = asked(&proxy, Verb::Watch);
+        let before = asked(&proxy, Verb::Watch, &KINDS);
         refuse(&proxy, which, Verb::Watch, code);
         proxy.cut_watches();
         world.create(name, json!({})).await;
-        until_asked_again(&proxy, Verb::Watch, KINDS.len(), before).await;
+        until_asked(&proxy, Verb::Watch, &KINDS, &before, 2).await;
         proxy.heal();
         world.finish(name, 0).await;
-        comes_to_its_end(&world, name).await;
+        world.comes_to_its_end(name).await;
     }
     assert!(world.operator.runs(), "{}", world.operator.log());
 }
@@ -168,11 +147,7 @@ async fn nothing_is_told_before_it_is_written() {
     let tells = |request: &Request| request.is_write() && request.resource == "events";
     proxy.set(Which::Every, writes_status, Fault::Refuse(500));
     world.create("tiny", json!({})).await;
-    wait::eventually(wait::PATIENCE, "a status was refused three times", async || {
-        let count = proxy.requests(writes_status).len();
-        if count >= 3 { Ok(()) } else { Err(format!("{count} times")) }
-    })
-    .await;
+    until_requested(&proxy, 3, writes_status).await;
     assert_eq!(proxy.requests(tells), [], "an event says what no status does");
     proxy.heal();
     world.finish("tiny", 0).await;
@@ -188,16 +163,12 @@ async fn an_answer_that_stands_still_is_given_up_and_asked_for_again() {
     world.create("tiny", json!({})).await;
     world.running("tiny", 0, 2).await;
     let lists = |request: &Request| request.verb == Verb::List && request.resource == "pods";
-    let before = proxy.requests(lists).len();
+    let before = asked(&proxy, Verb::List, &["pods"]);
     proxy.set(Which::First(1), lists, Fault::Stall);
     world.operator.start_again();
     world.finish("tiny", 0).await;
-    wait::eventually(wait::PATIENCE, "the listing that stood still is asked for again", async || {
-        let now = proxy.requests(lists).len();
-        if now >= before + 2 { Ok(()) } else { Err(format!("{before} before, {now} now")) }
-    })
-    .await;
-    comes_to_its_end(&world, "tiny").await;
+    until_asked(&proxy, Verb::List, &["pods"], &before, 2).await;
+    world.comes_to_its_end("tiny").await;
 }
 
 #[tokio::test]
@@ -208,21 +179,13 @@ async fn no_more_reconciles_than_asked_for_run_at_the_same_time() {
     let of_second = |request: &Request| request.is_write() && request.name.starts_with("second");
     proxy.set(Which::Every, of_first, Fault::Swallow);
     world.create("first", json!({})).await;
-    wait::eventually(wait::PATIENCE, "something of the first job is asked for", async || {
-        if proxy.requests(of_first).is_empty() { Err("nothing is".to_owned()) } else { Ok(()) }
-    })
-    .await;
+    until_requested(&proxy, 1, of_first).await;
     world.create("second", json!({})).await;
-    wait::eventually(wait::PATIENCE, "the second job waits for the first", async || {
-        let page = world.operator.metrics().await;
-        let waiting = "temper_operator_queue_depth{kind=\"FineTuneJob\"} 1";
-        if page.lines().any(|line| line == waiting) { Ok(()) } else { Err(page) }
-    })
-    .await;
+    until_it_says(&world.operator, "temper_operator_queue_depth{kind=\"FineTuneJob\"} 1").await;
     assert_eq!(proxy.requests(of_second), []);
     proxy.heal();
     for name in ["first", "second"] {
         world.finish(name, 0).await;
-        comes_to_its_end(&world, name).await;
+        world.comes_to_its_end(name).await;
     }
 }

@@ -1,7 +1,7 @@
 //! An operator that is asked to stop while it is at work: it finishes that, and another goes on without doing it again.
 
 use crate::leader::{LONG, until_led_by};
-use crate::world::World;
+use crate::world::{World, until_requested};
 use kube::ResourceExt;
 use kube::api::ListParams;
 use serde_json::json;
@@ -32,10 +32,7 @@ async fn a_reconcile_in_flight_is_finished_before_another_replica_leads() {
     });
     proxy.set(Which::First(1), makes_the_training_job, Fault::Before(hold));
     world.create("tiny", json!({})).await;
-    wait::eventually(wait::PATIENCE, "the training Job is asked for", async || {
-        if proxy.requests(makes_the_training_job).is_empty() { Err("it is not".to_owned()) } else { Ok(()) }
-    })
-    .await;
+    until_requested(&proxy, 1, makes_the_training_job).await;
     world.operator.ask_to_stop();
     wait::eventually(wait::PATIENCE, "it knows that it is to stop", async || {
         let log = world.operator.log();
@@ -54,8 +51,7 @@ async fn a_reconcile_in_flight_is_finished_before_another_replica_leads() {
 
     until_led_by(&world.namespace, "operator-1").await;
     world.finish("tiny", 0).await;
-    let job = world.state("tiny", "Complete").await;
-    assert_eq!(job.status.map(|status| (status.restarts, status.attempt)), Some((0, Some(0))));
+    world.comes_to_its_end("tiny").await;
     let trainings = world.batch_jobs().list(&ListParams::default().labels("temper.dev/stage=train")).await.expect("listable").items;
     let found: Vec<_> = trainings.iter().map(|job| (job.name_any(), job.uid())).collect();
     assert_eq!(found, [("tiny-a0".to_owned(), made.uid())]);

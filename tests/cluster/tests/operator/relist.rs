@@ -16,17 +16,17 @@ fn asks(request: &Request, verb: Verb, resource: &str) -> bool {
     request.verb == verb && request.resource == resource
 }
 
-/// How often each of the resources was listed.
-pub(crate) fn listings(proxy: &FaultProxy, resources: &[&'static str]) -> Vec<usize> {
-    resources.iter().map(|resource| proxy.requests(|request| asks(request, Verb::List, resource)).len()).collect()
+/// How often each of the resources was asked for.
+pub(crate) fn asked(proxy: &FaultProxy, verb: Verb, resources: &[&'static str]) -> Vec<usize> {
+    resources.iter().map(|resource| proxy.requests(|request| asks(request, verb, resource)).len()).collect()
 }
 
-/// Waits until each was listed so many more times.
-pub(crate) async fn until_listed(proxy: &FaultProxy, resources: &[&'static str], before: &[usize], more: usize) {
-    wait::eventually(wait::PATIENCE, "all is listed anew", async || {
-        let now = listings(proxy, resources);
-        let are_listed = now.iter().zip(before).all(|(now, before)| *now >= before + more);
-        if are_listed { Ok(()) } else { Err(format!("{resources:?} were listed {before:?} times before, {now:?} now")) }
+/// Waits until each was asked for so many more times.
+pub(crate) async fn until_asked(proxy: &FaultProxy, verb: Verb, resources: &[&'static str], before: &[usize], more: usize) {
+    wait::eventually(wait::PATIENCE, "all is asked for again", async || {
+        let now = asked(proxy, verb, resources);
+        let are_asked = now.iter().zip(before).all(|(now, before)| *now >= before + more);
+        if are_asked { Ok(()) } else { Err(format!("{resources:?} were asked for {before:?} times before, {now:?} now")) }
     })
     .await;
 }
@@ -47,9 +47,9 @@ async fn blinded(proxy: &FaultProxy, resources: &[&'static str]) -> Arc<AtomicBo
         let is_refused = move |request: &Request| asks(request, Verb::List, resource) && !switch.load(Ordering::Relaxed);
         proxy.set(Which::Every, is_refused, Fault::Refuse(500));
     }
-    let before = listings(proxy, resources);
+    let before = asked(proxy, Verb::List, resources);
     expire(proxy, resources);
-    until_listed(proxy, resources, &before, 1).await;
+    until_asked(proxy, Verb::List, resources, &before, 1).await;
     sees
 }
 
@@ -63,11 +63,9 @@ async fn what_happens_while_versions_expire_is_not_lost() {
     world.finish("tiny", 0).await;
     world.create("other", json!({})).await;
     sees.store(true, Ordering::Relaxed);
-    let job = world.state("tiny", "Complete").await;
-    assert_eq!(job.status.map(|status| (status.restarts, status.attempt)), Some((0, Some(0))));
+    world.comes_to_its_end("tiny").await;
     world.finish("other", 0).await;
-    let job = world.state("other", "Complete").await;
-    assert_eq!(job.status.map(|status| (status.restarts, status.attempt)), Some((0, Some(0))));
+    world.comes_to_its_end("other").await;
     assert!(world.operator.runs(), "{}", world.operator.log());
 }
 

@@ -1,7 +1,7 @@
 //! Rights without which the operator cannot tell or see what happens: nothing is started twice, and all is made up for later.
 
 use crate::refusals::may_not;
-use crate::relist::{expire, listings, until_listed};
+use crate::relist::{asked, expire, until_asked};
 use crate::world::{World, condition};
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use k8s_openapi::api::batch::v1::Job;
@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use kube::api::{Api, ListParams, PostParams};
 use serde_json::json;
 use std::time::Duration;
-use temper_cluster_tests::proxy::Request;
+use temper_cluster_tests::proxy::{Request, Verb};
 use temper_cluster_tests::{ControlPlane, FaultProxy, wait};
 
 /// A refused write is tried again after up to a minute.
@@ -74,8 +74,7 @@ async fn without_the_right_to_write_statuses_nothing_is_started_twice() {
     let is_told = |job: &temper_crds::FineTuneJob| condition(job, "Ready").is_some_and(|ready| ready.reason == "Training");
     wait::until_within(UNTIL_IT_TRIES_AGAIN, &world.jobs(), "tiny", "told to be training", is_told).await;
     world.finish("tiny", 0).await;
-    let job = world.state("tiny", "Complete").await;
-    assert_eq!(job.status.map(|status| (status.restarts, status.attempt)), Some((0, Some(0))));
+    world.comes_to_its_end("tiny").await;
     assert_eq!(jobs_written(&proxy), ["tiny-a0", "tiny-prepare-0", "tiny-publish-0"]);
 }
 
@@ -89,15 +88,14 @@ async fn without_the_right_to_list_pods_their_last_words_are_waited_for() {
     may_not(&world, &[("pods", "list"), ("pods", "watch")]).await;
     until_forbidden(&world, "", "pods", "", "list").await;
     // A watch that is open stays so without the right.
-    let before = listings(&proxy, &["pods"]);
+    let before = asked(&proxy, Verb::List, &["pods"]);
     expire(&proxy, &["pods"]);
-    until_listed(&proxy, &["pods"], &before, 2).await;
+    until_asked(&proxy, Verb::List, &["pods"], &before, 2).await;
     world.finish("tiny", 0).await;
     wait::until(&world.batch_jobs(), "tiny-a0", "complete", is_complete).await;
 
     may_not(&world, &[]).await;
-    let job = world.state("tiny", "Complete").await;
-    assert_eq!(job.status.map(|status| (status.restarts, status.attempt)), Some((0, Some(0))));
+    world.comes_to_its_end("tiny").await;
     let made = world.batch_jobs().list(&ListParams::default()).await.expect("listable").items;
     let mut names: Vec<String> = made.iter().map(ResourceExt::name_any).collect();
     names.sort_unstable();

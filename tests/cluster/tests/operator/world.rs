@@ -11,6 +11,7 @@ use temper_cluster_tests::kubelet::{End, Play};
 use temper_cluster_tests::last_words::{prepared, published, trained};
 use temper_cluster_tests::metrics_page::MetricsPage;
 use temper_cluster_tests::operator::OperatorOptions;
+use temper_cluster_tests::proxy::Request;
 use temper_cluster_tests::{FaultProxy, Namespace, Operator, PlayedKubelet, wait};
 use temper_contract::metric;
 use temper_crds::condition::{Condition, ConditionStatus};
@@ -144,6 +145,12 @@ impl World {
         wait::until(&self.jobs(), name, &description, |job| condition(job, "Ready").is_some_and(|ready| ready.reason == word)).await
     }
 
+    /// Waits until the job is complete, with nothing tried twice.
+    pub(crate) async fn comes_to_its_end(&self, name: &str) {
+        let job = self.state(name, "Complete").await;
+        assert_eq!(job.status.map(|status| (status.restarts, status.attempt)), Some((0, Some(0))), "{name}");
+    }
+
     /// Waits until the attempt's pods run; their names in the order of their nodes.
     pub(crate) async fn running(&self, job: &str, attempt: u64, nodes: usize) -> Vec<String> {
         let selector = format!("{}={job},{}=train,{}={attempt}", label::JOB_NAME, label::STAGE, label::ATTEMPT);
@@ -165,6 +172,15 @@ impl World {
             self.kubelet.end(pod, End::exit(0, message)).await;
         }
     }
+}
+
+/// Waits until the operator has asked for something so many times.
+pub(crate) async fn until_requested(proxy: &FaultProxy, times: usize, wanted: impl Fn(&Request) -> bool) {
+    wait::eventually(wait::PATIENCE, "the operator asks for it", async || {
+        let count = proxy.requests(&wanted).len();
+        if count >= times { Ok(()) } else { Err(format!("{count} times, not {times}")) }
+    })
+    .await;
 }
 
 /// A job of two nodes whose spec a patch is merged into.
