@@ -19,7 +19,8 @@ pub struct HuggingFaceTokenizer {
     pub tokenizer_json: PathBuf,
     /// tokenizer_config.json; empty if the folder has none.
     pub tokenizer_config: Map<String, Value>,
-    /// Texts of the special tokens by name (`bos_token`, `eos_token`, ...), from tokenizer_config.json, else special_tokens_map.json.
+    /// Texts of the special tokens by name (`bos_token`, `eos_token`, ...), from tokenizer_config.json and, in older folders,
+    /// special_tokens_map.json.
     pub special_tokens: BTreeMap<String, String>,
     /// The chat templates.
     pub chat_templates: ChatTemplates,
@@ -46,10 +47,7 @@ impl HuggingFaceTokenizer {
             serde_json::from_str(&read_text(&path, LIMIT)?).map_err(|source| Error::Json { path: path.clone(), source })?;
         vocabulary.check(&path, vocab_size)?;
         let config = folder.json("tokenizer_config.json")?;
-        let mut special_tokens = BTreeMap::new();
-        for file in [folder.json("special_tokens_map.json")?, config.clone()].iter().flatten() {
-            collect_special_tokens(file, &mut special_tokens);
-        }
+        let special_tokens = special_tokens(folder, config.as_ref())?;
         let id = |text: &String| vocabulary.id(text);
         let special_ids = special_tokens.iter().filter_map(|(name, text)| Some((name.clone(), id(text)?))).collect();
         Ok(HuggingFaceTokenizer {
@@ -62,12 +60,26 @@ impl HuggingFaceTokenizer {
     }
 }
 
-/// A token is given as a text or as an object with its text in `content`.
+/// The special tokens by transformers' rule: special_tokens_map.json overrides tokenizer_config.json, unless that has
+/// `added_tokens_decoder`; then the map is of an earlier version of the tokenizer, and is not looked at.
+fn special_tokens(folder: &ModelFolder, config: Option<&JsonObject>) -> Result<BTreeMap<String, String>, Error> {
+    let is_whole = config.is_some_and(|config| config.get("added_tokens_decoder").is_some());
+    let map = if is_whole { None } else { folder.json("special_tokens_map.json")? };
+    let mut tokens = BTreeMap::new();
+    for file in config.into_iter().chain(&map) {
+        collect_special_tokens(file, &mut tokens);
+    }
+    Ok(tokens)
+}
+
+/// A token is given as a text, which may be empty, or as an object with its text in `content`; null takes it away.
 fn collect_special_tokens(file: &JsonObject, into: &mut BTreeMap<String, String>) {
-    for (name, value) in &file.fields {
+    for (name, value) in file.fields.iter().filter(|(name, _)| name.ends_with("_token")) {
         let text = value.as_str().or_else(|| value.get("content").and_then(Value::as_str));
-        if let Some(text) = text.filter(|_| name.ends_with("_token")) {
+        if let Some(text) = text {
             into.insert(name.clone(), text.to_owned());
+        } else if value.is_null() {
+            into.remove(name);
         }
     }
 }

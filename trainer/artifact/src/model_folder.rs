@@ -65,15 +65,15 @@ impl ModelFolder {
         self.file(name)?.map(|path| JsonObject::read(&path)).transpose()
     }
 
-    /// The folder's weights; `None` if it has no safetensors.
+    /// The folder's weights; `None` if it has no safetensors. As in transformers, one file wins over an index, which an earlier model may
+    /// have left there.
     pub(crate) fn weights(&self) -> Result<Option<Weights>, Error> {
-        if let Some(index) = self.json(INDEX)? {
-            return self.shards(&index).map(Some);
+        if let Some(path) = self.file(WEIGHTS)? {
+            let file = SafetensorsFile::open(&path)?;
+            let places = file.tensors().map(|info| (info.name.clone(), 0)).collect();
+            return Ok(Some(Weights { files: vec![file], places }));
         }
-        let Some(path) = self.file(WEIGHTS)? else { return Ok(None) };
-        let file = SafetensorsFile::open(&path)?;
-        let places = file.tensors().map(|info| (info.name.clone(), 0)).collect();
-        Ok(Some(Weights { files: vec![file], places }))
+        self.json(INDEX)?.map(|index| self.shards(&index)).transpose()
     }
 
     fn shards(&self, index: &JsonObject) -> Result<Weights, Error> {

@@ -8,6 +8,9 @@ use crate::{hugging_face_config, pickle};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+/// Files of a tokenizer that are neither JSON nor templates: those who convert a model to another format ask for them.
+const TOKENIZER_TEXTS: [&str; 3] = ["tokenizer.model", "merges.txt", "vocab.txt"];
+
 /// An opened model: a Hugging Face folder or a GGUF file. Opening reads headers only and checks that every parameter is there with the
 /// right shape and a type that can be read; weights are read from the map when they are asked for.
 #[derive(Debug)]
@@ -93,14 +96,14 @@ impl ModelSource {
         }
     }
 
-    /// The files that the model and its tokenizer are read from, by their names in the folder (`model.gguf` for a GGUF file, whatever it
-    /// is called).
+    /// The files that the model and its tokenizer are read from, and further ones of the tokenizer, by their names in the folder
+    /// (`model.gguf` for a GGUF file, whatever it is called).
     pub fn files(&self) -> Result<BTreeMap<String, PathBuf>, Error> {
         match &self.storage {
             Storage::Folder { folder, files, .. } => {
                 let weights = files.iter().filter_map(|file| file.path().file_name()?.to_str().map(str::to_owned));
-                let mut names: Vec<String> =
-                    folder.names()?.into_iter().filter(|name| name.ends_with(".json") || name.ends_with(".jinja")).collect();
+                let is_taken = |name: &str| name.ends_with(".json") || name.ends_with(".jinja") || TOKENIZER_TEXTS.contains(&name);
+                let mut names: Vec<String> = folder.names()?.into_iter().filter(|name| is_taken(name)).collect();
                 names.extend(weights);
                 names.extend(ChatTemplates::further(folder)?.into_iter().map(|(_, name)| name));
                 let found = names.into_iter().map(|name| Ok(folder.file(&name)?.map(|path| (name, path))));
@@ -155,6 +158,9 @@ fn open_gguf(path: &Path) -> Result<ModelSource, Error> {
         Some(TensorInfo { name: name.to_owned(), shape: entry.shape.clone(), dtype: entry.dtype })
     })?;
     refuse_unexpected(path, &tensors, places.keys())?;
+    if let Some(tensor) = file.tensors().iter().find(|tensor| tensor_names::is_unknown_in_layer(&tensor.name)) {
+        return Err(Error::tensor(path, &tensor.name, UNEXPECTED));
+    }
     Ok(ModelSource { path: path.to_owned(), config, tensors, storage: Storage::Gguf { file, places } })
 }
 
@@ -173,6 +179,9 @@ fn check_tensors(path: &Path, config: &ModelConfig, find: impl Fn(&str) -> Optio
     Ok(tensors)
 }
 
+const UNEXPECTED: &str =
+    "the configuration does not call for it, so it could not be used; the files do not belong together or the architecture has changed";
+
 /// A layer's parameter that the configuration knows nothing of (a bias, a norm, a scale) would change the result: refuse it rather than
 /// leave it out. Old files carry buffers, which are computed anew.
 fn refuse_unexpected<'a>(path: &Path, expected: &[TensorInfo], present: impl Iterator<Item = &'a String>) -> Result<(), Error> {
@@ -180,11 +189,7 @@ fn refuse_unexpected<'a>(path: &Path, expected: &[TensorInfo], present: impl Ite
     let buffer = |name: &str| name.ends_with(".rotary_emb.inv_freq") || name.ends_with(".attn.masked_bias");
     for name in present {
         if name.starts_with("model.layers.") && !buffer(name) && !expected.contains(name.as_str()) {
-            return Err(Error::tensor(
-                path,
-                name,
-                "the configuration does not call for it, so it could not be used; the files do not belong together or the architecture has changed",
-            ));
+            return Err(Error::tensor(path, name, UNEXPECTED));
         }
     }
     Ok(())

@@ -59,10 +59,10 @@ pub enum Error {
         /// What is wrong with it and what to do.
         reason: String,
     },
-    /// The chat template cannot be compiled, or fails on a conversation.
+    /// The chat template cannot be compiled, fails on a conversation, or has no day to write.
     #[error("failed to {action} the chat template{}: {reason}", at_line(*line))]
     Template {
-        /// `compile` or `render`.
+        /// `compile`, `render` or `date`.
         action: &'static str,
         /// The line of the template, from 1, where it is known.
         line: Option<usize>,

@@ -1,5 +1,6 @@
 //! The whole way from data files to token caches.
 
+mod day;
 mod identity;
 
 use crate::example::{Encoder, Tokens};
@@ -8,6 +9,7 @@ use crate::rejections::{Reason, Rejected, Rejections};
 use crate::rows::{Place, Row, RowReader, Shards};
 use crate::token_cache::{TokenCache, Writer};
 use crate::{Error, random};
+use jiff::Timestamp;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -19,7 +21,8 @@ use temper_contract::{Event, TrainerConfig, layout};
 
 /// Reads, filters and tokenises a job's data into the token caches of its run folder (`layout::TRAIN_CACHE`, and
 /// `layout::VALIDATION_CACHE` where the job has validation data), and reports what became of the rows. Caches of an earlier run are used
-/// again when nothing that they depend on has changed. The caller writes the report down.
+/// again when nothing that they depend on has changed. Templates that write the date write that of the run's first preparation, which the
+/// run folder keeps. The caller writes the report down.
 ///
 /// Of each data set every rejected row counts against `maxRejectedFraction`, filtered ones and duplicates too: a filter that throws away
 /// more than the user expects is a mistake like any other.
@@ -29,8 +32,7 @@ pub fn prepare(config: &TrainerConfig, source: &ModelSource, on_event: &mut dyn 
     let parameters = temper_artifact::parameters::count(source.config(), &config.method)?;
     let bf16 = processor::bf16(config.parallelism.device);
     let memory = memory::estimate(source.config(), source.stored_bytes(), config, bf16)?;
-    let encoder =
-        Encoder::new(&source.tokenizer()?, dataset.format, &dataset.chat_template, dataset.max_length, dataset.excess_length_strategy)?;
+    let encoder = encoder(source, dataset, || day::of_run(&config.run_folder), on_event)?;
     let filters = Filters::new(&dataset.filters)?;
     let shards = Shards::find(&dataset.path)?;
     let validation_shards = match &dataset.validation {
@@ -91,12 +93,28 @@ pub fn tokenise(
         filters: config::Filters { max_rejected_fraction: 1.0, ..config::Filters::default() },
         seed: 0,
     };
-    let encoder =
-        Encoder::new(&source.tokenizer()?, dataset.format, &dataset.chat_template, dataset.max_length, dataset.excess_length_strategy)?;
+    let encoder = encoder(source, &dataset, day::today, on_event)?;
     let shards = Shards::find(&dataset.path)?;
     let folders = Folders { train: folder.to_owned(), validation: None };
     let job = Job { dataset: &dataset, encoder: &encoder, vocab_size: source.config().vocab_size, digest: "" };
     job.build(Filters::new(&dataset.filters)?, &shards, None, &folders, on_event)
+}
+
+/// What turns the data set's rows into tokens. `day` is asked only where their text depends on it.
+fn encoder(
+    source: &ModelSource,
+    dataset: &Dataset,
+    day: impl FnOnce() -> Result<Timestamp, Error>,
+    on_event: &mut dyn FnMut(Event),
+) -> Result<Encoder, Error> {
+    let tokenizer = source.tokenizer()?;
+    let day = Encoder::needs_day(&tokenizer, dataset).then(day).transpose()?;
+    let encoder = Encoder::new(&tokenizer, dataset, source.config().eos_token_ids.first().copied(), day)?;
+    if encoder.lacks_end() {
+        let message = "neither the tokenizer's files nor the model's configuration name an end token that the vocabulary has, so rows get none and the model does not learn where to stop; set eos_token in the base model's tokenizer_config.json, or eos_token_id in its config.json";
+        on_event(Event::Warning { message: message.to_owned() });
+    }
+    Ok(encoder)
 }
 
 /// Where the caches go.

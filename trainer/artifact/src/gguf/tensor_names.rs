@@ -29,9 +29,15 @@ pub(crate) fn hugging_face(name: &str) -> Option<String> {
     Some(format!("model.layers.{layer}.{theirs}.{kind}"))
 }
 
+/// Whether it is a layer's tensor that no supported architecture has, so that the model computes something else. Old files carry rotary
+/// angles, which are computed anew.
+pub(crate) fn is_unknown_in_layer(name: &str) -> bool {
+    name.starts_with("blk.") && hugging_face(name).is_none() && !name.ends_with(".attn_rot_embd.weight")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::hugging_face;
+    use super::{hugging_face, is_unknown_in_layer};
 
     #[test]
     fn names_map_to_hugging_faces() {
@@ -48,6 +54,8 @@ mod tests {
         ];
         for (gguf, expected) in cases {
             assert_eq!(hugging_face(gguf).as_deref(), expected, "{gguf}");
+            assert_eq!(is_unknown_in_layer(gguf), expected.is_none() && gguf.starts_with("blk."), "{gguf}");
         }
+        assert!(is_unknown_in_layer("blk.0.attn_q.scale") && !is_unknown_in_layer("blk.0.attn_rot_embd.weight"));
     }
 }

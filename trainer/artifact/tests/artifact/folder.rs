@@ -44,6 +44,23 @@ fn one_file_and_shards_give_the_same_model() {
 }
 
 #[test]
+fn one_file_wins_over_an_index_that_was_left() {
+    let folder = folder();
+    write_shards(folder.path(), "two.safetensors");
+    write_folder(folder.path());
+    let assert_new = || {
+        let source = ModelSource::open(folder.path()).expect("opens");
+        for (number, (name, shape)) in TENSORS.iter().enumerate() {
+            let tensor = source.tensor(name).expect("there");
+            assert_eq!(tensor.to_f32(), values(number, shape.iter().product()), "{name}");
+        }
+    };
+    assert_new();
+    std::fs::remove_file(folder.path().join("one.safetensors")).expect("removed");
+    assert_new();
+}
+
+#[test]
 fn half_precision_is_read() {
     let folder = folder();
     write_folder(folder.path());
@@ -187,4 +204,18 @@ fn the_digest_follows_content_and_names() {
     assert_eq!(digest(one.path()), digest(two.path()));
     std::fs::write(two.path().join("chat_template.jinja"), "{{ messages }}").expect("written");
     assert_ne!(digest(one.path()), digest(two.path()));
+}
+
+#[test]
+fn a_copy_of_the_files_is_a_whole_model() {
+    let folder = folder();
+    write_folder(folder.path());
+    let further = ["tokenizer.json", "tokenizer.model", "merges.txt", "vocab.txt", "vocab.json", "chat_template.jinja"];
+    for name in further.iter().chain(&["README.md", "train.log", "notes.txt"]) {
+        std::fs::write(folder.path().join(name), "").expect("written");
+    }
+    let files = ModelSource::open(folder.path()).expect("opens").files().expect("listed");
+    let mut expected: Vec<&str> = further.into_iter().chain(["config.json", "model.safetensors"]).collect();
+    expected.sort_unstable();
+    assert_eq!(files.keys().collect::<Vec<_>>(), expected);
 }

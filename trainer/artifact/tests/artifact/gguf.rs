@@ -124,7 +124,7 @@ fn what_cannot_be_read_is_refused_by_name() {
         change(&mut gguf);
         refused(&gguf)
     };
-    let cases: [(String, &[&str]); 12] = [
+    let cases: [(String, &[&str]); 13] = [
         (change(&|gguf| gguf.set_string("general.architecture", "gemma")), &["general.architecture", "gemma", "qwen3"]),
         (change(&|gguf| gguf.remove("llama.block_count")), &["llama.block_count", "missing"]),
         (change(&|gguf| gguf.set_u32("llama.expert_count", 8)), &["llama.expert_count", "8", "experts"]),
@@ -137,6 +137,8 @@ fn what_cannot_be_read_is_refused_by_name() {
         (change(&|gguf| drop(gguf.tensors.remove(5))), &["model.layers.0.mlp.gate_proj.weight", "missing"]),
         (change(&|gguf| gguf.tensors[5].1 = vec![11, 8]), &["model.layers.0.mlp.gate_proj.weight", "[11, 8]", "[12, 8]"]),
         (change(&|gguf| gguf.add_f32("blk.0.attn_v.bias", &[4], 0)), &["model.layers.0.self_attn.v_proj.bias", "does not call for it"]),
+        // A norm of BitNet's, in a file that says it is Llama's.
+        (change(&|gguf| gguf.add_f32("blk.0.attn_sub_norm.weight", &[8], 0)), &["blk.0.attn_sub_norm.weight", "does not call for it"]),
     ];
     for (message, parts) in cases {
         assert!(parts.iter().all(|part| message.contains(part)), "{parts:?}: {message}");

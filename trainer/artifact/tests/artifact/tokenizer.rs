@@ -30,6 +30,33 @@ fn special_tokens_are_texts_or_objects() {
     assert_eq!(source.special_token("bos_token"), Some(("<start>", 4)));
 }
 
+/// The rule of `_from_pretrained` in transformers 5.
+#[test]
+fn a_map_of_special_tokens_overrides_an_older_configuration_only() {
+    let config = json!({"eos_token": "<end>", "bos_token": "<start>", "unk_token": "a", "pad_token": "b"});
+    let map = json!({"eos_token": {"content": "c"}, "bos_token": null, "pad_token": "", "cls_token": "a"});
+    let read = |config: &Value| {
+        tokenizer(|folder| {
+            write_json(&folder.join("tokenizer_config.json"), config);
+            write_json(&folder.join("special_tokens_map.json"), &map);
+        })
+        .expect("read")
+    };
+    let texts = |source: &TokenizerSource| match source {
+        TokenizerSource::HuggingFace(files) => files.special_tokens.clone().into_iter().collect::<Vec<_>>(),
+        TokenizerSource::Gguf(_) => panic!("it is a folder"),
+    };
+    let pairs = |list: &[(&str, &str)]| list.iter().map(|&(name, text)| (name.to_owned(), text.to_owned())).collect::<Vec<_>>();
+    let older = read(&config);
+    assert_eq!(texts(&older), pairs(&[("cls_token", "a"), ("eos_token", "c"), ("pad_token", ""), ("unk_token", "a")]));
+    assert_eq!((older.special_token("eos_token"), older.special_token("pad_token")), (Some(("c", 3)), None));
+    let mut whole = config;
+    whole["added_tokens_decoder"] = json!({"4": {"content": "<start>", "special": true}});
+    let whole = read(&whole);
+    assert_eq!(texts(&whole), pairs(&[("bos_token", "<start>"), ("eos_token", "<end>"), ("pad_token", "b"), ("unk_token", "a")]));
+    assert_eq!(whole.special_token("eos_token"), Some(("<end>", 2)));
+}
+
 #[test]
 fn chat_templates_come_from_a_file_or_from_the_configuration() {
     let config =

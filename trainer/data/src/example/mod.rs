@@ -6,18 +6,21 @@
 //! | `prompt-completion`, `alpaca` | prompt and completion as one text, then the end token | from where its tokens part from the prompt's own |
 //! | `messages` | what the chat template renders | every assistant turn with its end token |
 //!
-//! The first two put the tokenizer's own special tokens around the text, as TRL does; a chat template writes its own. An end token that
-//! is there already is not added again.
+//! The first two put the tokenizer's own special tokens around the text, as TRL does; a chat template writes its own. The end token is the
+//! tokenizer's `eos_token` or, where its files name none, the first that the model's configuration names. One that is there already is not
+//! added again.
 
 mod turns;
 
 use crate::Error;
 use crate::rejections::{Reason, Rejected};
 use crate::rows::Row;
-use crate::template::ChatTemplate;
+use crate::template::{self, ChatTemplate};
 use crate::tokenizer::Tokenizer;
+use jiff::Timestamp;
+use std::time::SystemTime;
 use temper_artifact::TokenizerSource;
-use temper_contract::config::{self, DatasetFormat, ExcessLengthStrategy};
+use temper_contract::config::{Dataset, DatasetFormat, ExcessLengthStrategy};
 
 /// Turns rows into tokens, from several threads at a time.
 #[derive(Debug)]
@@ -26,6 +29,10 @@ pub struct Encoder {
     template: Option<ChatTemplate>,
     /// For rows with tools, where the tokenizer has a template of its own for them.
     tool_template: Option<ChatTemplate>,
+    /// What a text ends with, if rows go through no template.
+    end: Option<u32>,
+    /// When templates say that it is.
+    day: Option<Timestamp>,
     max_length: usize,
     excess_length_strategy: ExcessLengthStrategy,
 }
@@ -42,23 +49,32 @@ pub struct Tokens {
 }
 
 impl Encoder {
-    /// Builds the tokenizer and compiles the templates that rows of this format need.
-    pub fn new(
-        source: &TokenizerSource,
-        format: DatasetFormat,
-        chat_template: &config::ChatTemplate,
-        max_length: usize,
-        excess_length_strategy: ExcessLengthStrategy,
-    ) -> Result<Self, Error> {
+    /// Builds the tokenizer and compiles the templates that rows of this data set need. `model_end` ends a text where the tokenizer names
+    /// no end token. `day` is when templates say that it is; without one, they ask the clock for each row.
+    pub fn new(source: &TokenizerSource, dataset: &Dataset, model_end: Option<u32>, day: Option<Timestamp>) -> Result<Self, Error> {
         let tokenizer = Tokenizer::open(source)?;
-        let (mut template, mut tool_template) = (None, None);
-        if format == DatasetFormat::Messages {
-            let plain = ChatTemplate::choose(chat_template, false, source, &tokenizer)?;
-            tool_template =
-                Some(ChatTemplate::choose(chat_template, true, source, &tokenizer)?).filter(|tools| tools.source() != plain.source());
+        let (mut template, mut tool_template, mut end) = (None, None, None);
+        if dataset.format == DatasetFormat::Messages {
+            let now = day.map(SystemTime::from);
+            let choose = |tools| ChatTemplate::choose_at(&dataset.chat_template, tools, source, &tokenizer, now);
+            let plain = choose(false)?;
+            tool_template = Some(choose(true)?).filter(|tools| tools.source() != plain.source());
             template = Some(plain);
+        } else {
+            end = tokenizer.eos_ids().first().copied().or(model_end);
         }
-        Ok(Self { tokenizer, template, tool_template, max_length, excess_length_strategy })
+        let Dataset { max_length, excess_length_strategy, .. } = *dataset;
+        Ok(Self { tokenizer, template, tool_template, end, day, max_length, excess_length_strategy })
+    }
+
+    /// Whether the text of this data set's rows depends on the day.
+    pub fn needs_day(source: &TokenizerSource, dataset: &Dataset) -> bool {
+        dataset.format == DatasetFormat::Messages && template::asks_for_time(&dataset.chat_template, source)
+    }
+
+    /// Whether rows end without a token that says so, because nothing names one.
+    pub fn lacks_end(&self) -> bool {
+        self.template.is_none() && self.end.is_none()
     }
 
     /// The tokenizer.
@@ -78,6 +94,8 @@ impl Encoder {
             self.tokenizer.digest().to_owned(),
             template(&self.template),
             template(&self.tool_template),
+            format!("{:?}", self.end),
+            self.day.map(|day| day.to_string()).unwrap_or_default(),
             self.max_length.to_string(),
             format!("{:?}", self.excess_length_strategy),
         ]
@@ -130,7 +148,7 @@ impl Encoder {
     }
 
     fn with_end(&self, mut ids: Vec<u32>) -> Vec<u32> {
-        if let Some(&end) = self.tokenizer.eos_ids().first()
+        if let Some(end) = self.end
             && ids.last() != Some(&end)
         {
             ids.push(end);

@@ -3,15 +3,32 @@ use crate::rejections::Reason;
 use crate::rows::Row;
 use crate::testing::{byte_tokenizer, message, special};
 use serde_json::{Value, json};
-use temper_contract::config::{ChatTemplate, DatasetFormat, ExcessLengthStrategy};
+use temper_artifact::TokenizerSource;
+use temper_contract::config::{ChatTemplate, Dataset, DatasetFormat, ExcessLengthStrategy, Filters};
 
 const PLAIN: &str = "{{ bos_token }}{% for m in messages %}<|start|>{{ m.role }}\n{{ m.content | trim }}<|end|>\n{% endfor %}{% if add_generation_prompt %}<|start|>assistant\n{% endif %}";
 /// Drops the thinking of all turns but the last, as Qwen3 does.
 const FORGETFUL: &str = "{% for m in messages %}<|start|>{{ m.role }}\n{% if m.role == 'assistant' and loop.last %}<think>{{ m.thinking or '' }}</think>{% endif %}{{ m.content }}<|end|>\n{% endfor %}{% if add_generation_prompt %}<|start|>assistant\n{% endif %}";
 const MARKED: &str = "{% for m in messages %}<|start|>{{ m.role }}\n{% if m.role == 'assistant' %}{% generation %}{{ m.content }}<|end|>{% endgeneration %}{% else %}{{ m.content }}<|end|>{% endif %}\n{% endfor %}";
 
+fn dataset(format: DatasetFormat, template: &str, max_length: usize, excess_length_strategy: ExcessLengthStrategy) -> Dataset {
+    Dataset {
+        path: "rows.jsonl".into(),
+        fetch: None,
+        fetch_validation: None,
+        format,
+        validation: None,
+        chat_template: ChatTemplate::Inline(template.to_owned()),
+        max_length,
+        excess_length_strategy,
+        packing: false,
+        filters: Filters::default(),
+        seed: 0,
+    }
+}
+
 fn encoder(format: DatasetFormat, template: &str, max_length: usize, strategy: ExcessLengthStrategy) -> Encoder {
-    Encoder::new(&byte_tokenizer(true, None), format, &ChatTemplate::Inline(template.to_owned()), max_length, strategy).expect("an encoder")
+    Encoder::new(&byte_tokenizer(true, None), &dataset(format, template, max_length, strategy), None, None).expect("an encoder")
 }
 
 /// The text of each run of target tokens.
@@ -84,6 +101,26 @@ fn text_and_completions_end_with_the_end_token() {
     assert_eq!((tokens.ids, tokens.targets), (vec![special("<s>"), 97, 98, 99, special("</s>")], vec![0, 0, 0, 1, 1]));
     assert_eq!(completion("", "c").expect("sound").targets, [0, 1, 1]);
     assert_eq!(completion("ab", "").expect_err("nothing to learn").reason, Reason::NoTargets);
+}
+
+#[test]
+fn a_text_ends_as_the_model_says_where_the_tokenizer_says_nothing() {
+    let encoder = |eos: Option<u32>, model_end: Option<u32>| {
+        let TokenizerSource::Gguf(mut metadata) = byte_tokenizer(false, None) else { panic!("it is from a GGUF file") };
+        metadata.eos = eos;
+        let dataset = dataset(DatasetFormat::Text, "", 1000, ExcessLengthStrategy::Drop);
+        Encoder::new(&TokenizerSource::Gguf(metadata), &dataset, model_end, None).expect("an encoder")
+    };
+    let (of_tokenizer, of_model) = (Some(special("</s>")), Some(special("<|end|>")));
+    for (eos, model_end, end) in
+        [(of_tokenizer, of_model, of_tokenizer), (None, of_model, of_model), (of_tokenizer, None, of_tokenizer), (None, None, None)]
+    {
+        let encoder = encoder(eos, model_end);
+        let ids = encoder.encode(&Row::Text("ab".into())).expect("sound").ids;
+        assert_eq!(ids, [97, 98].into_iter().chain(end).collect::<Vec<u32>>());
+        assert_eq!(encoder.lacks_end(), end.is_none());
+    }
+    assert_ne!(encoder(None, of_model).digest_parts(), encoder(None, of_tokenizer).digest_parts());
 }
 
 #[test]

@@ -8,10 +8,10 @@ use temper_contract::Event;
 use temper_contract::config::{Dataset, Validation};
 
 /// Changes whenever the code makes other tokens or another layout of the same input.
-const CODE: &str = "temper-data 2";
+const CODE: &str = "temper-data 3";
 
-/// SHA-256 over the code's version, the settings, the tokenizer, the templates, and the names and contents of the data files. Where the
-/// files lie and when they were written does not matter.
+/// SHA-256 over the code's version, the settings, the tokenizer, the templates with the day that they write, and the names and contents of
+/// the data files. Where the files lie and when they were written does not matter.
 pub(super) fn of(
     dataset: &Dataset,
     encoder: &Encoder,

@@ -1,6 +1,6 @@
 #![expect(clippy::type_complexity, reason = "tables of cases")]
 
-use super::{is_held_out, prepare, tokenise};
+use super::{day, is_held_out, prepare, tokenise};
 use crate::{Error, FlatBatch, TokenCache};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use temper_artifact::ModelSource;
-use temper_contract::config::{ExcessLengthStrategy, Validation};
+use temper_contract::config::{ChatTemplate, DatasetFormat, ExcessLengthStrategy, Validation};
 use temper_contract::report::PrepareReport;
 use temper_contract::request::EvaluateRequest;
 use temper_contract::{Event, TrainerConfig, layout};
@@ -162,15 +162,19 @@ fn a_cache_is_used_again_until_something_changes() {
     let second = job.prepare().expect("good rows");
     assert!(job.reused());
     assert_eq!((first.counts, first.digest.clone()), (second.counts, second.digest));
-    let changes: [(&str, &dyn Fn(&mut Job)); 6] = [
+    let changes: [(&str, &dyn Fn(&mut Job)); 7] = [
         ("max length", &|job| job.config.dataset.max_length = 32),
         ("seed of the split", &|job| job.config.dataset.seed = 2),
-        ("template", &|job| job.config.dataset.chat_template = temper_contract::config::ChatTemplate::Inline(TEMPLATE.replace(": ", "> "))),
+        ("template", &|job| job.config.dataset.chat_template = ChatTemplate::Inline(TEMPLATE.replace(": ", "> "))),
         ("packing", &|job| job.config.dataset.packing = true),
         ("data", &|job| fs::write(job.path("rows.jsonl"), rows(31).join("\n")).expect("a file")),
         ("tokenizer", &|job| {
             let path = job.path("model/tokenizer.json");
             fs::write(&path, fs::read_to_string(&path).expect("a file") + "\n").expect("a file");
+        }),
+        ("a special token in another file", &|job| {
+            let config = json!({"eos_token": "<|end|>", "bos_token": "a", "chat_template": TEMPLATE});
+            fs::write(job.path("model/tokenizer_config.json"), config.to_string()).expect("a file");
         }),
     ];
     let mut digests = BTreeSet::from([first.digest]);
@@ -197,6 +201,47 @@ fn a_cache_is_used_again_until_something_changes() {
     job.config.dataset.path = job.path("moved");
     job.prepare().expect("good rows");
     assert!(job.reused());
+}
+
+#[test]
+fn a_template_writes_the_runs_own_date() {
+    let mut job = Job::new(&rows(3));
+    let tokens = |job: &Job| FlatBatch::collate(&job.cache(layout::TRAIN_CACHE), &[0, 1, 2]).token_ids;
+    job.prepare().expect("good rows");
+    let kept = job.config.run_folder.join(day::FILE);
+    assert!(!kept.exists(), "this template writes no date");
+    // By the clock, no two renderings would be the same.
+    job.config.dataset.chat_template = ChatTemplate::Inline(format!("{{{{ strftime_now('%Y-%m-%d %S.%f') }}}} {TEMPLATE}"));
+    let first = job.prepare().expect("good rows");
+    let before = tokens(&job);
+    fs::remove_dir_all(job.config.run_folder.join(layout::TRAIN_CACHE)).expect("removed");
+    let again = job.prepare().expect("good rows");
+    assert!(!job.reused() && again.digest == first.digest && again.counts == first.counts);
+    assert_eq!(tokens(&job), before);
+    // A run that began on another day.
+    fs::write(&kept, "2024-07-26\n").expect("a file");
+    assert_ne!(job.prepare().expect("good rows").digest, first.digest);
+    let date: Vec<i64> = "2024-07-26 00.0 user".bytes().map(i64::from).collect();
+    assert_eq!(tokens(&job)[..date.len()], date);
+    fs::write(&kept, "tomorrow").expect("a file");
+    let text = job.prepare().expect_err("no day").to_string();
+    assert!(["failed to date the chat template", day::FILE, "\"tomorrow\"", "remove it"].iter().all(|part| text.contains(part)), "{text}");
+}
+
+#[test]
+fn a_text_ends_as_the_model_says_or_a_warning_says_that_it_does_not() {
+    let mut job = Job::new(&[json!({"text": "ab"}).to_string()]);
+    job.config.dataset.format = DatasetFormat::Text;
+    fs::write(job.path("model/tokenizer_config.json"), "{}").expect("a file");
+    let tokens = |job: &Job| FlatBatch::collate(&job.cache(layout::TRAIN_CACHE), &[0]).token_ids;
+    let warned = |job: &Job| job.events.iter().any(|event| matches!(event, Event::Warning { message } if message.contains("eos_token_id")));
+    let first = job.prepare().expect("a good row");
+    assert_eq!((tokens(&job), warned(&job)), (vec![97, 98, 256], false));
+    let path = job.path("model/config.json");
+    let config = fs::read_to_string(&path).expect("a file").replace("\"eos_token_id\":256", "\"eos_token_id\":null");
+    fs::write(&path, config).expect("a file");
+    assert_ne!(job.prepare().expect("a good row").digest, first.digest);
+    assert_eq!((tokens(&job), warned(&job)), (vec![97, 98], true));
 }
 
 #[test]
@@ -280,7 +325,7 @@ fn other_failures_say_what_to_do() {
         change(&mut job);
         job.prepare().expect_err("it fails").to_string()
     };
-    let table: [(&dyn Fn(&mut Job), &[&str]); 5] = [
+    let table: [(&dyn Fn(&mut Job), &[&str]); 6] = [
         (&|job| job.config.dataset.path = job.path("gone"), &["gone", "spec.dataset.storageUri"]),
         (
             &|job| {
@@ -289,15 +334,17 @@ fn other_failures_say_what_to_do() {
             },
             &["rows.jsonl:1", "23 tokens", "maxLength is 9", "truncate or drop"],
         ),
+        (&|job| job.config.dataset.chat_template = ChatTemplate::Inline("\n{% iff %}".into()), &["compile", "line 2"]),
         (
-            &|job| job.config.dataset.chat_template = temper_contract::config::ChatTemplate::Inline("\n{% iff %}".into()),
-            &["compile", "line 2"],
-        ),
-        (
-            &|job| job.config.dataset.chat_template = temper_contract::config::ChatTemplate::Inline("{{ raise_exception('no') }}".into()),
+            &|job| job.config.dataset.chat_template = ChatTemplate::Inline("{{ raise_exception('no') }}".into()),
             &["all 3 rows", "TemplateFailed", "rows.jsonl:1", "line 1", "the template says: no"],
         ),
         (&|job| job.config.dataset.validation = Some(Validation::Split(1.0)), &["every row went to validation"]),
+        // What a structure's fields in order look like.
+        (
+            &|job| fs::write(job.path("model/tokenizer.json"), r#"[[], {"vocab": {}}]"#).expect("a file"),
+            &["tokenizer.json", "is no object"],
+        ),
     ];
     for (change, parts) in table {
         let text = failure(change);

@@ -58,8 +58,12 @@ impl Shards {
             for entry in fs::read_dir(path).map_err(Error::io("list the folder", path))? {
                 let file = entry.map_err(Error::io("list the folder", path))?.path();
                 let name = file.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+                // Before anything else: what is hidden may be a link that leads nowhere, as editors leave them.
+                if name.starts_with('.') {
+                    continue;
+                }
                 let metadata = fs::metadata(&file).map_err(Error::io("read", &file))?;
-                if name.starts_with('.') || !metadata.is_file() {
+                if !metadata.is_file() {
                     continue;
                 }
                 refuse_by_name(&file, &name)?;
@@ -143,6 +147,7 @@ mod tests {
             fs::write(folder.path().join(name), "{}").expect("a file");
         }
         fs::create_dir(folder.path().join("sub.jsonl")).expect("a folder");
+        std::os::unix::fs::symlink("somebody@host.1234", folder.path().join(".#a.jsonl")).expect("an editor's lock");
         let shards = Shards::find(folder.path()).expect("readable");
         assert_eq!(shards.files.iter().map(super::Shard::name).collect::<Vec<_>>(), ["a.jsonl.gz", "b.jsonl", "c.JSON", "d.ndjson.zst"]);
         assert_eq!(shards.bytes(), 8);

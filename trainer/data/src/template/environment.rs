@@ -6,6 +6,9 @@ use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value};
 use std::time::SystemTime;
 
+/// The function that gives the time, in a format of the template's.
+pub(super) const TIME: &str = "strftime_now";
+
 pub(super) fn new(now: Option<SystemTime>) -> Environment<'static> {
     let mut environment = Environment::new();
     // The default delimiters, so building cannot fail; without it the default syntax would stay.
@@ -16,7 +19,7 @@ pub(super) fn new(now: Option<SystemTime>) -> Environment<'static> {
     environment.set_formatter(format);
     environment.set_unknown_method_callback(python_methods::call);
     environment.add_function("raise_exception", raise_exception);
-    environment.add_function("strftime_now", move |format: &str| strftime(format, now.unwrap_or_else(SystemTime::now)));
+    environment.add_function(TIME, move |format: &str| strftime(format, now.unwrap_or_else(SystemTime::now)));
     environment.add_filter(generation::FILTER, generation::mark);
     environment.add_filter("tojson", json::to_json);
     environment.add_filter("trim", filters::trim);

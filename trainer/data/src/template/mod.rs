@@ -79,18 +79,23 @@ impl ChatTemplate {
         Ok(Self { environment, source: text.to_owned(), special: special.clone(), has_generation })
     }
 
-    /// The template that a job asks for.
+    /// The template that a job asks for. `strftime_now` gives the time of rendering, in UTC.
     pub fn choose(which: &config::ChatTemplate, tools: bool, source: &TokenizerSource, tokenizer: &Tokenizer) -> Result<Self, Error> {
-        let text = match which {
-            config::ChatTemplate::Inline(text) => text,
-            config::ChatTemplate::TokenizerDefault => {
-                let found = if tools { source.chat_template_for_tools() } else { source.chat_template() };
-                found.ok_or_else(|| Error::NoTemplate {
-                    reason: "the tokenizer has none; give one as inline Jinja in spec.dataset.chatTemplate".to_owned(),
-                })?
-            }
-        };
-        Self::compile(text, tokenizer.special_tokens())
+        Self::choose_at(which, tools, source, tokenizer, None)
+    }
+
+    /// The template that a job asks for, with a fixed answer to `strftime_now`.
+    pub fn choose_at(
+        which: &config::ChatTemplate,
+        tools: bool,
+        source: &TokenizerSource,
+        tokenizer: &Tokenizer,
+        now: Option<SystemTime>,
+    ) -> Result<Self, Error> {
+        let text = text_of(which, tools, source).ok_or_else(|| Error::NoTemplate {
+            reason: "the tokenizer has none; give one as inline Jinja in spec.dataset.chatTemplate".to_owned(),
+        })?;
+        Self::compile_at(text, tokenizer.special_tokens(), now)
     }
 
     /// The template's text.
@@ -138,6 +143,19 @@ impl ChatTemplate {
         let conversation = Conversation { messages, tools, add_generation_prompt: true, extra: BTreeMap::new() };
         tokenizer.encode(&self.render(&conversation)?, false)
     }
+}
+
+fn text_of<'a>(which: &'a config::ChatTemplate, tools: bool, source: &'a TokenizerSource) -> Option<&'a str> {
+    match which {
+        config::ChatTemplate::Inline(text) => Some(text.as_str()),
+        config::ChatTemplate::TokenizerDefault if tools => source.chat_template_for_tools(),
+        config::ChatTemplate::TokenizerDefault => source.chat_template(),
+    }
+}
+
+/// Whether any template that rows of the job may go through can write the date.
+pub(crate) fn asks_for_time(which: &config::ChatTemplate, source: &TokenizerSource) -> bool {
+    [false, true].into_iter().filter_map(|tools| text_of(which, tools, source)).any(|text| text.contains(environment::TIME))
 }
 
 /// A message whose reasoning stands under every name that templates know it by, as transformers passes it on.

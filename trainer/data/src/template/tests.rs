@@ -71,3 +71,12 @@ fn what_a_generation_block_sets_stays_inside() {
     let rendered = template.render_with_spans(&Conversation::default()).expect("a text");
     assert_eq!((rendered.text.as_str(), rendered.generated.as_slice()), ("21", std::slice::from_ref(&(0..1))));
 }
+
+/// As Python reads and writes it: an approximation would make other tokens of it.
+#[test]
+fn numbers_of_rows_keep_every_digit() {
+    let template = compile("{{ tools | tojson }}").expect("a template");
+    let text = r#"[94.95886283158103, -122.84720198321438, 0.1]"#;
+    let tools = serde_json::from_str(text).expect("JSON");
+    assert_eq!(template.render(&Conversation { tools: Some(&tools), ..Conversation::default() }).expect("a text"), text);
+}

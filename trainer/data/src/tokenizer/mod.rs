@@ -60,19 +60,29 @@ impl Tokenizer {
         let text = std::fs::read(path).map_err(Error::io("read", path))?;
         let mut json: serde_json::Value =
             serde_json::from_slice(&text).map_err(|error| Error::tokenizer(format!("{} is not JSON: {error}", path.display())))?;
+        let fields = json.as_object_mut().ok_or_else(|| {
+            Error::tokenizer(format!("the top level of {} is no object; get the model's tokenizer.json again", path.display()))
+        })?;
         // Leave white space inside the tokens' spans: it changes no id, and spans then cover the text without gaps.
-        keep_white_space(&mut json["post_processor"]);
+        if let Some(post_processor) = fields.get_mut("post_processor") {
+            keep_white_space(post_processor);
+        }
         // Truncation and padding are for the data path to decide, not for the file.
-        json["truncation"] = serde_json::Value::Null;
-        json["padding"] = serde_json::Value::Null;
+        for decided in ["truncation", "padding"] {
+            fields.insert(decided.to_owned(), serde_json::Value::Null);
+        }
         let tokenizer: tokenizers::Tokenizer = serde_json::from_value(json)
             .map_err(|error| Error::tokenizer(format!("{} is not a tokenizer that can be used: {error}", path.display())))?;
+        let special = SpecialTokens(files.special_tokens.clone());
+        let eos_ids: Vec<u32> = id_of(source, "eos_token").into_iter().collect();
+        // The end token is put after texts and the others are written by templates, and they come from other files.
+        let digest = format!("{} {special:?} {eos_ids:?}", temper_artifact::digest::bytes(&text));
         Ok(Self {
             model: Model::HuggingFace(Box::new(tokenizer)),
-            special: SpecialTokens(files.special_tokens.clone()),
-            eos_ids: id_of(source, "eos_token").into_iter().collect(),
+            special,
+            eos_ids,
             bos_id: id_of(source, "bos_token"),
-            digest: temper_artifact::digest::bytes(&text),
+            digest: temper_artifact::digest::bytes(digest.as_bytes()),
         })
     }
 

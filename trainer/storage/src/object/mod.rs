@@ -2,6 +2,7 @@
 
 mod connector;
 mod fault;
+mod folder_markers;
 mod providers;
 mod write;
 
@@ -61,7 +62,7 @@ impl Bucket {
         Ok(Self { store, provider, uri: uri.to_owned(), bucket: bucket.to_owned(), path, is_prefix, secret, settings: settings.clone() })
     }
 
-    /// What is there: the object of that name, or everything below that prefix. A prefix that holds a finished upload is what the upload's
+    /// What is there: the object of that name, or every file below that prefix. A prefix that holds a finished upload is what the upload's
     /// commit says, and nothing else.
     pub(crate) async fn listing(&self) -> Result<Listing> {
         if !self.is_prefix && !self.path.as_ref().is_empty() {
@@ -74,12 +75,15 @@ impl Bucket {
                 Err(error) => return Err(error),
             }
         }
-        let mut files = self.below().await?;
-        if files.iter().any(|file| file.path == COMMIT)
-            && let Some(text) = self.read(&self.child(COMMIT)?).await?
-        {
-            files = self.committed(files, &text.bytes)?;
-        }
+        let listed = self.below().await?;
+        let commit = match listed.iter().any(|file| file.path == COMMIT) {
+            true => self.read(&self.child(COMMIT)?).await?,
+            false => None,
+        };
+        let files = match commit {
+            Some(text) => self.committed(listed, &text.bytes)?,
+            None => self.without_missing(listed).await?,
+        };
         if files.is_empty() {
             return Err(Error::new(
                 Kind::NotFound,
@@ -91,13 +95,13 @@ impl Bucket {
         Ok(Listing { revision: None, files, single: false })
     }
 
-    /// Every object below the prefix.
+    /// Every object below the prefix, without the markers of folders that hold something.
     pub(crate) async fn below(&self) -> Result<Vec<RemoteFile>> {
         let objects: Vec<ObjectMeta> = observed(self.store.list(Some(&self.path)).try_collect())
             .await
             .map_err(|(error, fault)| explain(&self.asked(&self.uri, false, true), &error, fault))?;
         let named = objects.iter().filter_map(|object| Some((relative(&self.path, &object.location)?, object)));
-        Ok(named.map(|(name, object)| self.file(&name, object)).collect())
+        Ok(folder_markers::without_parents(named.map(|(name, object)| self.file(&name, object)).collect()))
     }
 
     /// The files of a commit, each with its digest.

@@ -64,6 +64,10 @@ fn one_object_or_a_prefix_is_told_by_what_is_there() {
     s3_put(&bucket, "shards/a.jsonl", b"1\n");
     s3_put(&bucket, "shards/more/c.jsonl", b"");
     s3_put(&bucket, "shards-of-another", b"not below the prefix");
+    // What a console leaves where somebody makes a folder.
+    for marker in ["shards/", "shards/more/", "shards/lonely/"] {
+        s3_put(&bucket, marker, b"");
+    }
     let table: [(&str, &[(&str, &str)]); 4] = [
         ("rows.jsonl", &[("rows.jsonl", "{}\n")]),
         ("shards", &[("a.jsonl", "1\n"), ("b.jsonl", "2\n"), ("more__c.jsonl", "")]),
@@ -73,11 +77,16 @@ fn one_object_or_a_prefix_is_told_by_what_is_there() {
     for (path, expected) in table {
         let (remote, _secret) = remote(&s3().url(), &format!("s3://{bucket}/{path}"));
         let target = tempfile::tempdir().expect("a folder");
-        blocking::fetch(&remote, Purpose::Data, target.path(), &settings(), &quiet).expect("fetched");
+        let fetch = || blocking::fetch(&remote, Purpose::Data, target.path(), &settings(), &quiet).expect("fetched");
+        assert!(!fetch().reused && fetch().reused, "{path}");
         let there = contents(target.path());
         let found: Vec<(&str, &str)> = there.iter().map(|(name, text)| (name.as_str(), std::str::from_utf8(text).expect("text"))).collect();
         assert_eq!(found, expected, "{path}");
     }
+    let (empty, _secret) = remote(&s3().url(), &format!("s3://{bucket}/shards/lonely/"));
+    let target = tempfile::tempdir().expect("a folder");
+    let error = blocking::fetch(&empty, Purpose::Data, target.path(), &settings(), &quiet).expect_err("an empty folder");
+    assert_explains(&error, Kind::NotFound, "shards/lonely/", "neither an object of that name nor any below it", "put the files there");
 }
 
 #[test]
