@@ -115,7 +115,9 @@ pub fn plan(job: &ValidatedFineTuneJob, observed: &Observed, now: Timestamp) -> 
     if let Some(finished_at) = status::finished(&status).map(|condition| condition.last_transition_time.0) {
         match ttl_policy::decide(finished_at, job.ttl_seconds_after_finished, observed.freed, now) {
             ttl_policy::Decision::Keep => {}
-            ttl_policy::Decision::Free => intents.push(Intent::FreeFinished),
+            ttl_policy::Decision::Free if status::finished(&observed.status).is_some() => intents.push(Intent::FreeFinished),
+            // Told first, then done: of an end that is not written, what it is known by must not go.
+            ttl_policy::Decision::Free => wake_at.no_later_than(now),
             ttl_policy::Decision::WaitUntil(due) => wake_at.no_later_than(due),
         }
     }

@@ -10,6 +10,7 @@
 //! `story`, `status_patch`, `metrics_text`. The edges are `watch`, `scrape`, `execute` and `report`.
 
 pub mod attempt;
+pub mod census;
 pub mod context;
 pub mod error;
 pub mod execute;
@@ -35,7 +36,7 @@ use crate::args::OperatorArgs;
 use crate::client::watch_config;
 use crate::health::Condition;
 use crate::run::Leadership;
-use crate::watched::{Body, KnownJob};
+use crate::watched::KnownJob;
 use context::Context;
 use error::Error;
 use failures::Failures;
@@ -52,11 +53,10 @@ use machines::Machines;
 use queue::Queue;
 use scrape::Scraper;
 use settled::Settled;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use superseded::Superseded;
-use temper_crds::condition::{COMPLETE, FAILED};
 use temper_objects::Settings;
 use tokio::sync::mpsc;
 use tracing::Instrument;
@@ -105,14 +105,23 @@ pub async fn run(leadership: Leadership) -> anyhow::Result<()> {
         settled: Settled::default(),
         client,
     });
-    count_jobs(&context, &jobs);
+    census::take_before_scrapes(&context, &jobs);
     let stream = changed(scope.api(&context.client), (jobs.clone(), writer), looks, &context);
     // A decision on half of the facts would start what runs already.
     match shutdown.or(watches.listed()).await {
         Some(listed) => listed?,
         None => return Ok(()),
     }
-    let stop = async move { shutdown.requested().await };
+    let stopping = shutdown.clone();
+    let stop = async move { stopping.requested().await };
+    // A controller whose store was never filled does not end, however graceful it is to be; and it has begun nothing.
+    let filled = health.readiness.clone();
+    let stopped_before_it_began = async move {
+        shutdown.requested().await;
+        if filled.is_met(Condition::Caches) == Some(true) {
+            std::future::pending::<()>().await;
+        }
+    };
     let missed = Arc::clone(&context);
     let controller = Controller::for_stream(stream, jobs)
         .with_config(controller::Config::default().concurrency(args.cluster.concurrency))
@@ -134,6 +143,7 @@ pub async fn run(leadership: Leadership) -> anyhow::Result<()> {
         });
     tokio::select! {
         () = controller => Ok(()),
+        () = stopped_before_it_began => Ok(()),
         ended = watches.ended() => Err(ended),
     }
 }
@@ -193,6 +203,7 @@ pub fn settings(args: &OperatorArgs, operator_namespace: String) -> Settings {
         operator_namespace: Some(operator_namespace),
         metrics_namespaces: jobs.metrics_namespaces.clone(),
         environment: jobs.pod_environment.iter().cloned().collect(),
+        pods_without_user: jobs.pods_without_user,
     }
 }
 
@@ -271,32 +282,6 @@ fn retry(job: Arc<KnownJob>, error: &Error, context: Arc<Context>) -> Action {
         tracing::warn!(namespace = job.namespace(), name = job.name(), failures = count, "{error}");
     }
     Action::requeue(wait)
-}
-
-/// Has the metrics count the jobs by what they are doing, and those that wait, whenever somebody asks.
-fn count_jobs(context: &Arc<Context>, jobs: &reflector::Store<KnownJob>) {
-    // The metrics are the context's own, which must not keep itself alive.
-    let (jobs, known) = (jobs.clone(), Arc::downgrade(context));
-    context.metrics.before_scrape(move |metrics| {
-        let Some(known) = known.upgrade() else { return };
-        metrics.queue_depth(KIND, known.queue.depth());
-        let mut by_reason: BTreeMap<String, usize> = BTreeMap::new();
-        let settled::Count { complete, failed } = known.settled.count();
-        let over = [(COMPLETE, complete), (FAILED, failed)].into_iter().filter(|(_, count)| *count > 0);
-        by_reason.extend(over.map(|(reason, count)| (reason.to_owned(), count)));
-        for job in jobs.state() {
-            *by_reason.entry(state(&job).to_owned()).or_default() += 1;
-        }
-        metrics.finetunejobs(&by_reason);
-    });
-}
-
-fn state(job: &KnownJob) -> &str {
-    match &job.body {
-        Body::Finished(end) if end.complete => COMPLETE,
-        Body::Finished(_) => FAILED,
-        Body::Active(active) => active.ready.as_deref().unwrap_or("Pending"),
-    }
 }
 
 /// The time without its fraction: Kubernetes keeps times in whole seconds, and a status that is read back must equal what was written.

@@ -3,7 +3,7 @@
 use super::family::JobKey;
 use crate::watched::{Body, KnownJob};
 use kube::runtime::watcher::Event;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -14,23 +14,14 @@ pub struct Settled {
     known: Mutex<Known>,
 }
 
-/// Whether each is complete rather than failed, by a hash of its namespace and name: a job's own strings would be most of what is kept.
-type Ends = HashMap<u64, bool>;
+/// `Complete` or why each failed, by a hash of its namespace and name: a job's own strings would be most of what is kept.
+type Ends = HashMap<u64, &'static str>;
 
 #[derive(Debug, Default)]
 struct Known {
     ends: Ends,
     /// What the listing that is under way has brought.
     listed: Option<Ends>,
-}
-
-/// How many are settled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Count {
-    /// Complete.
-    pub complete: usize,
-    /// Failed for good.
-    pub failed: usize,
 }
 
 impl Settled {
@@ -41,8 +32,8 @@ impl Settled {
             Event::Apply(job) => {
                 let hash = self.hash(&job);
                 match end(&job) {
-                    Some(complete) => {
-                        known.ends.insert(hash, complete);
+                    Some(reason) => {
+                        known.ends.insert(hash, reason);
                         Some(Event::Delete(job))
                     }
                     None => {
@@ -60,9 +51,9 @@ impl Settled {
                 Some(Event::Init)
             }
             Event::InitApply(job) => match end(&job) {
-                Some(complete) => {
+                Some(reason) => {
                     let hash = self.hash(&job);
-                    known.listed.get_or_insert_default().insert(hash, complete);
+                    known.listed.get_or_insert_default().insert(hash, reason);
                     None
                 }
                 None => Some(Event::InitApply(job)),
@@ -82,11 +73,13 @@ impl Settled {
         self.lock().ends.contains_key(&self.hash_of(&key.namespace, &key.name))
     }
 
-    /// How many there are.
-    pub fn count(&self) -> Count {
-        let known = self.lock();
-        let complete = known.ends.values().filter(|complete| **complete).count();
-        Count { complete, failed: known.ends.len() - complete }
+    /// How many there are that ended so.
+    pub fn count(&self) -> BTreeMap<&'static str, usize> {
+        let mut count = BTreeMap::new();
+        for reason in self.lock().ends.values() {
+            *count.entry(*reason).or_default() += 1;
+        }
+        count
     }
 
     fn hash(&self, job: &KnownJob) -> u64 {
@@ -103,25 +96,24 @@ impl Settled {
     }
 }
 
-/// Whether a job that is settled is complete; `None` for one that is not.
-fn end(job: &KnownJob) -> Option<bool> {
+/// How a job that is settled ended; `None` for one that is not.
+fn end(job: &KnownJob) -> Option<&'static str> {
     match &job.body {
-        Body::Finished(end) if end.is_settled(job.metadata.generation) => Some(end.complete),
+        Body::Finished(end) if end.is_settled(job.metadata.generation) => Some(end.reason),
         _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Count, Settled};
+    use super::Settled;
     use crate::finetunejob::family::JobKey;
     use crate::watched::KnownJob;
     use kube::runtime::watcher::Event;
     use serde_json::{Value, json};
 
     fn job(name: &str, end: Option<&str>, generation: i64, ttl: Value) -> KnownJob {
-        let condition =
-            |type_| json!({ "type": type_, "status": "True", "reason": "x", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z" });
+        let condition = |type_| json!({ "type": type_, "status": "True", "reason": "Diverged", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z" });
         let conditions: Vec<Value> = end.into_iter().map(condition).collect();
         let job = json!({
             "apiVersion": "temper.dev/v1alpha1", "kind": "FineTuneJob",
@@ -147,6 +139,10 @@ mod tests {
         JobKey { namespace: "ml".to_owned(), name: name.to_owned() }
     }
 
+    fn counted(settled: &Settled) -> Vec<(&'static str, usize)> {
+        settled.count().into_iter().collect()
+    }
+
     #[test]
     fn a_job_is_passed_on_until_nothing_is_left_to_come() {
         let settled = Settled::default();
@@ -155,9 +151,9 @@ mod tests {
         assert_eq!(apply(Some("Complete"), 1, json!(60)), "apply a", "it is to be freed");
         assert_eq!(apply(Some("Complete"), 2, Value::Null), "apply a", "its status is to say that the newer spec was seen");
         assert_eq!(apply(Some("Complete"), 1, Value::Null), "delete a");
-        assert_eq!((settled.has(&key("a")), settled.count()), (true, Count { complete: 1, failed: 0 }));
+        assert_eq!((settled.has(&key("a")), counted(&settled)), (true, vec![("Complete", 1)]));
         assert_eq!(what(settled.pass(Event::Apply(job("a", None, 1, Value::Null)))), "apply a", "another one of that name");
-        assert_eq!((settled.has(&key("a")), settled.count()), (false, Count::default()));
+        assert_eq!((settled.has(&key("a")), counted(&settled)), (false, vec![]));
     }
 
     #[test]
@@ -173,8 +169,8 @@ mod tests {
             pass(Event::InitDone),
         ];
         assert_eq!(listing, ["begin", "", "list b", "", "done"]);
-        assert_eq!((settled.count(), settled.has(&key("old"))), (Count { complete: 1, failed: 1 }, false));
+        assert_eq!((counted(&settled), settled.has(&key("old"))), (vec![("Complete", 1), ("Diverged", 1)], false));
         assert_eq!(what(settled.pass(Event::Delete(job("c", Some("Failed"), 1, Value::Null)))), "delete c");
-        assert_eq!(settled.count(), Count { complete: 1, failed: 0 });
+        assert_eq!(counted(&settled), [("Complete", 1)]);
     }
 }

@@ -15,6 +15,15 @@ const RECONCILE_BUCKETS: [f64; 9] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5
 /// Seconds.
 const API_BUCKETS: [f64; 8] = [0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0, 30.0];
 
+/// What a job is doing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JobState {
+    /// `Active`, `Complete` or `Failed`.
+    pub phase: &'static str,
+    /// The reason of its condition Ready.
+    pub reason: String,
+}
+
 type Hook = Box<dyn Fn(&Metrics) + Send + Sync>;
 
 /// All metrics of this process. Cheap to count with from anywhere.
@@ -81,10 +90,10 @@ impl Metrics {
     }
 
     /// So many jobs are in each state; a state that is not named has none.
-    pub fn finetunejobs(&self, by_reason: &BTreeMap<String, usize>) {
+    pub fn finetunejobs(&self, by_state: &BTreeMap<JobState, usize>) {
         self.finetunejobs.reset();
-        for (reason, count) in by_reason {
-            self.finetunejobs.with_label_values(&[reason.as_str()]).set(whole(*count));
+        for (JobState { phase, reason }, count) in by_state {
+            self.finetunejobs.with_label_values(&[*phase, reason.as_str()]).set(whole(*count));
         }
     }
 

@@ -55,8 +55,12 @@ pub const RECONCILES_RUNNING: Row = row("temper_operator_reconciles_running", Ki
 pub const QUEUE_DEPTH: Row =
     row("temper_operator_queue_depth", Kind::Gauge, &["kind"], "Resources that wait for a reconcile, by kind of resource.");
 /// Jobs by state.
-pub const FINETUNEJOBS: Row =
-    row("temper_finetunejobs", Kind::Gauge, &["reason"], "FineTuneJobs that the leader knows, by the reason of their condition Ready.");
+pub const FINETUNEJOBS: Row = row(
+    "temper_finetunejobs",
+    Kind::Gauge,
+    &["phase", "reason"],
+    "FineTuneJobs that the leader knows, by phase (Active, Complete or Failed) and by the reason of their condition Ready.",
+);
 /// Requests to the API server.
 pub const API_REQUESTS: Row = row(
     "temper_operator_api_requests_total",

@@ -1,13 +1,17 @@
-use super::{Metrics, table};
+use super::{JobState, Metrics, table};
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+fn active(reason: &str) -> JobState {
+    JobState { phase: "Active", reason: reason.to_owned() }
+}
 
 /// A page on which every metric has a value.
 fn page() -> String {
     let metrics = Metrics::new();
     metrics.reconciled("FineTuneJob", "success", Duration::from_millis(20));
     metrics.queue_depth("FineTuneJob", 3);
-    metrics.finetunejobs(&BTreeMap::from([("Training".to_owned(), 2)]));
+    metrics.finetunejobs(&BTreeMap::from([(active("Training"), 2)]));
     metrics.requested("apply", "jobs", "200", Some(Duration::from_millis(3)));
     metrics.scraped(true);
     metrics.ready("crds", true);
@@ -42,10 +46,10 @@ fn the_labels_are_those_of_the_table() {
 #[test]
 fn a_state_that_no_job_is_in_any_more_is_gone() {
     let metrics = Metrics::new();
-    metrics.finetunejobs(&BTreeMap::from([("Preparing".to_owned(), 1)]));
-    metrics.finetunejobs(&BTreeMap::from([("Training".to_owned(), 4)]));
+    metrics.finetunejobs(&BTreeMap::from([(active("Preparing"), 1)]));
+    metrics.finetunejobs(&BTreeMap::from([(active("Training"), 4)]));
     let page = metrics.text();
-    assert!(page.contains("temper_finetunejobs{reason=\"Training\"} 4"), "{page}");
+    assert!(page.contains("temper_finetunejobs{phase=\"Active\",reason=\"Training\"} 4"), "{page}");
     assert!(!page.contains("Preparing"), "{page}");
 }
 

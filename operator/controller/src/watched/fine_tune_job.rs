@@ -5,7 +5,7 @@ use kube::api::ObjectMeta;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use temper_crds::condition::{COMPLETE, ConditionStatus, FAILED, READY};
+use temper_crds::condition::{COMPLETE, ConditionStatus, FAILED, READY, reason};
 use temper_crds::{FineTuneJob, FineTuneJobStatus, label};
 
 /// A FineTuneJob.
@@ -36,11 +36,22 @@ pub struct Active {
     pub ready: Option<Box<str>>,
 }
 
+/// Why jobs fail. Each reason is kept as one of these, so that thousands of jobs that are over cost no strings.
+const FAILURES: [&str; 7] = [
+    reason::INVALID_INPUT,
+    reason::DIVERGED,
+    reason::RESTARTS_EXHAUSTED,
+    reason::DEADLINE_EXCEEDED,
+    reason::VERSION_SKEW,
+    reason::INSUFFICIENT_MEMORY,
+    reason::REGISTRATION_FAILED,
+];
+
 /// A job that is complete or has failed for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finished {
-    /// Complete rather than failed.
-    pub complete: bool,
+    /// `Complete`, or why it failed; `Failed` where this version knows no such reason.
+    pub reason: &'static str,
     /// When it ended.
     pub at: Timestamp,
     /// `spec.ttlSecondsAfterFinished`.
@@ -111,7 +122,7 @@ impl From<Whole> for KnownJob {
         };
         let after: AfterTheEnd = serde_json::from_str(spec.get()).unwrap_or_default();
         let finished = Finished {
-            complete: end.type_ == COMPLETE,
+            reason: if end.type_ == COMPLETE { COMPLETE } else { why_it_failed(&end.reason) },
             at: end.last_transition_time.0,
             ttl_seconds: after.ttl_seconds_after_finished,
             observed_generation: ends.observed_generation,
@@ -122,7 +133,16 @@ impl From<Whole> for KnownJob {
     }
 }
 
+fn why_it_failed(reason: &str) -> &'static str {
+    FAILURES.into_iter().find(|known| *known == reason).unwrap_or(FAILED)
+}
+
 impl Finished {
+    /// Complete rather than failed.
+    pub fn is_complete(&self) -> bool {
+        self.reason == COMPLETE
+    }
+
     /// Whether nothing is left to come: nothing is to be freed, and the status is about this generation.
     pub fn is_settled(&self, generation: Option<i64>) -> bool {
         self.ttl_seconds.is_none() && self.observed_generation >= generation
@@ -239,8 +259,20 @@ mod tests {
         let job = known(json!({ "observedGeneration": 3, "conditions": [complete] }));
         assert_eq!((&job.metadata.labels, &job.metadata.annotations), (&None, &None));
         let Body::Finished(finished) = job.body else { panic!("finished") };
-        assert!(finished.complete && !finished.keeps_claim);
+        assert!(finished.is_complete() && !finished.keeps_claim);
         assert_eq!((finished.ttl_seconds, finished.observed_generation), (Some(60), Some(3)));
         assert!(!finished.is_settled(Some(3)), "it is to be freed");
+    }
+
+    #[test]
+    fn why_a_job_failed_is_kept() {
+        let kept = |reason: &str| {
+            let failed = json!({ "type": "Failed", "status": "True", "reason": reason, "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z" });
+            let Body::Finished(finished) = known(json!({ "conditions": [failed] })).body else { panic!("finished") };
+            (finished.is_complete(), finished.reason)
+        };
+        assert_eq!(kept("Diverged"), (false, "Diverged"));
+        assert_eq!(kept("OfANewerVersion"), (false, "Failed"));
+        assert_eq!(kept("Complete"), (false, "Failed"));
     }
 }

@@ -5,7 +5,8 @@ use crate::world::{World, job, life};
 use serde_json::json;
 use temper_crds::condition::{COMPLETE, ConditionStatus, DATA_READY, MODEL_REGISTERED, READY, RECONCILING, RUNNING, STALLED, SUSPENDED};
 use temper_planner::Cause::Exited;
-use temper_planner::Observed;
+use temper_planner::plan::Outcome;
+use temper_planner::{Intent, Observed, plan};
 
 #[test]
 fn a_job_is_prepared_trained_published_and_registered() {
@@ -33,6 +34,21 @@ fn a_job_that_registers_nothing_is_complete_when_it_is_published() {
     assert!(transcript.iter().all(|line| !line.contains("register")));
 }
 
+/// An operator that ends between the two would find all gone that tells how the job ended.
+#[test]
+fn nothing_is_freed_before_the_end_is_written() {
+    let mut world = World::new(job(&json!({ "output": {}, "ttlSecondsAfterFinished": 0 })));
+    world.suffer_all(&[Done, Done]);
+    let unwritten = world.observed.status.clone();
+    world.suffer(Done);
+    let unwritten = Observed { status: unwritten, freed: false, ..world.observed.clone() };
+    let told = plan(&world.job, &unwritten, world.now());
+    assert!(told.outcome() == Some(Outcome::Complete) && told.intents.is_empty(), "{told:?}");
+    assert_eq!(told.wake_at, Some(world.now()));
+    let written = Observed { status: told.status, ..unwritten };
+    assert_eq!(plan(&world.job, &written, world.now()).intents, [Intent::FreeFinished]);
+}
+
 #[test]
 fn what_a_finished_job_holds_is_freed_when_its_time_has_come_and_not_again() {
     let transcript = life(json!({ "output": {}, "ttlSecondsAfterFinished": 600 }), &[Done, Done, Done, Wake, Wake]);
@@ -42,7 +58,7 @@ fn what_a_finished_job_holds_is_freed_when_its_time_has_come_and_not_again() {
 #[test]
 fn a_finished_job_whose_objects_are_gone_stays_as_it_was() {
     let mut world = World::new(job(&json!({ "ttlSecondsAfterFinished": 0 })));
-    world.suffer_all(&[Done, Saved(60), Done, Done, Registers(true)]);
+    world.suffer_all(&[Done, Saved(60), Done, Done, Registers(true), Wake]);
     let before = world.last.clone();
     assert!(world.observed.freed);
     world.observed = Observed { status: before.status.clone(), freed: true, ..Observed::default() };

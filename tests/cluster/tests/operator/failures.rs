@@ -92,6 +92,13 @@ async fn wrong_input_fails_at_once_with_its_reason() {
     assert!(failed.message.contains("rows.jsonl:3: is no JSON; look into it"), "{}", failed.message);
     assert!(holds(&job, "Stalled") && !holds(&job, "Reconciling"));
     assert_eq!(world.batch_jobs().get_opt("tiny-a0").await.expect("readable"), None, "no accelerator was ever held");
+    // What alerts are about.
+    wait::eventually(wait::PATIENCE, "the failure is counted by its reason", async || {
+        let page = world.operator.metrics().await;
+        let counted = page.contains("temper_finetunejobs{phase=\"Failed\",reason=\"InvalidInput\"} 1");
+        if counted { Ok(()) } else { Err(page) }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -6,11 +6,11 @@ use serde_json::json;
 use std::collections::HashSet;
 use temper_cluster_tests::control_plane::Credentials;
 use temper_cluster_tests::operator::OperatorOptions;
-use temper_cluster_tests::proxy::{Fault, Verb, Which};
+use temper_cluster_tests::proxy::{Fault, Request, Verb, Which};
 use temper_cluster_tests::{ControlPlane, FaultProxy, Namespace, Operator, http, wait};
 use temper_crds::FineTuneJob;
 
-use crate::world::{job, rules};
+use crate::world::{job, rules, until_requested};
 
 const LEASE: &str = "temper-operator";
 /// Short enough to wait for.
@@ -83,6 +83,20 @@ async fn a_leader_that_is_asked_to_stop_hands_over_without_waiting_for_its_lease
     // The last one releases it too: whoever comes next need not wait.
     assert_eq!(second.stop().await, 0);
     wait::until(&namespace.api::<Lease>(), LEASE, "held by nobody", |lease| holder(lease).is_none()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_asked_to_stop_while_it_lists_jobs_does_so_at_once() {
+    let namespace = Namespace::create("leader-listing").await;
+    let proxy = FaultProxy::start();
+    let lists = |request: &Request| request.verb == Verb::List && request.resource == "finetunejobs";
+    proxy.set(Which::Every, lists, Fault::Swallow);
+    let account = namespace.service_account("temper-operator", &rules()).await;
+    let options = OperatorOptions::new(&namespace, &account).flags(["--leader-election", "false"]).through(&proxy);
+    let mut operator = options.start();
+    until_requested(&proxy, 1, lists).await;
+    assert_eq!(operator.stop().await, 0);
+    assert!(!operator.log().contains("cut off"), "{}", operator.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -76,7 +76,7 @@ async fn a_change_that_the_first_of_several_pages_brings_is_acted_on() {
     for number in 0..MANY {
         world.create(&format!("job-{number:03}"), json!({ "suspend": true })).await;
     }
-    until_it_says(&world.operator, &format!("temper_finetunejobs{{reason=\"Suspended\"}} {MANY}")).await;
+    until_it_says(&world.operator, &format!("temper_finetunejobs{{phase=\"Active\",reason=\"Suspended\"}} {MANY}")).await;
     // Pages are in the order of names. The second one comes late, and then its token is too old, so that the first one comes twice.
     for (name, second_page) in [("job-000", Fault::Delay(Duration::from_secs(1))), ("job-001", Fault::Refuse(410))] {
         proxy.heal();

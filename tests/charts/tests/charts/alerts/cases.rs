@@ -30,8 +30,8 @@ fn healthy() -> Vec<(String, &'static str)> {
     ]
 }
 
-fn jobs(reason: &str, values: &'static str) -> (String, &'static str) {
-    operator("temper_finetunejobs", &format!(",reason=\"{reason}\""), values)
+fn jobs(phase: &str, reason: &str, values: &'static str) -> (String, &'static str) {
+    operator("temper_finetunejobs", &format!(",phase=\"{phase}\",reason=\"{reason}\""), values)
 }
 
 /// Cases in which the operator is well.
@@ -162,22 +162,28 @@ fn training() -> Vec<Case> {
             130,
             &[],
         ),
-        case("a claim is missing", vec![jobs("VolumeUnavailable", "2+0x60")], 20, &["TemperJobsNeedAttention reason=VolumeUnavailable"]),
-        case("a claim was missing for a moment", vec![jobs("VolumeUnavailable", "0+0x5 2+0x10 0+0x60")], 20, &[]),
-        case("jobs run and end", vec![jobs("Training", "2+0x60"), jobs("Complete", "0+1x60")], 50, &[]),
+        case(
+            "a claim is missing",
+            vec![jobs("Active", "VolumeUnavailable", "2+0x60")],
+            20,
+            &["TemperJobsNeedAttention reason=VolumeUnavailable"],
+        ),
+        case("a job has failed that wanted too much", vec![jobs("Failed", "InsufficientMemory", "1+0x60")], 20, &[]),
+        case("a claim was missing for a moment", vec![jobs("Active", "VolumeUnavailable", "0+0x5 2+0x10 0+0x60")], 20, &[]),
+        case("jobs run and end", vec![jobs("Active", "Training", "2+0x60"), jobs("Complete", "Complete", "0+1x60")], 50, &[]),
         case(
             "three jobs fail within an hour",
-            vec![jobs("InvalidInput", "5+0x70 6+0x10 8+0x60")],
+            vec![jobs("Failed", "InvalidInput", "5+0x70 6+0x10 8+0x60")],
             85,
             &["TemperJobsFail reason=InvalidInput"],
         ),
         case(
             "the first three jobs that there are fail",
-            vec![jobs("Diverged", "0+0x10 1+0x10 3+0x60")],
+            vec![jobs("Failed", "Diverged", "0+0x10 1+0x10 3+0x60")],
             40,
             &["TemperJobsFail reason=Diverged"],
         ),
-        case("many jobs failed long ago", vec![jobs("InvalidInput", "50+0x200")], 120, &[]),
+        case("many jobs failed long ago", vec![jobs("Failed", "InvalidInput", "50+0x200")], 120, &[]),
     ]
 }
 
