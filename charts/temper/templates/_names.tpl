@@ -104,7 +104,7 @@ capabilities: {drop: [ALL]}
 
 {{/* The filter of the log. Watches that end and start again are daily life, and no news at the usual levels. */}}
 {{- define "temper.logFilter" -}}
-{{- if has .Values.logLevel (list "error" "warn" "info") -}}
+{{- if has (lower .Values.logLevel) (list "error" "warn" "info") -}}
 {{ .Values.logLevel }},kube_client=error,kube_runtime=error
 {{- else -}}
 {{ .Values.logLevel }}

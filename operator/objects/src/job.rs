@@ -12,8 +12,15 @@ use temper_crds::label;
 use temper_planner::{Stage, ValidatedFineTuneJob};
 
 /// A Job that prepares or publishes. No queue holds it: it takes no accelerator.
-pub(crate) fn of_stage(job: &ValidatedFineTuneJob, owner: &Owner, settings: &Settings, stage: Stage, attempt: u64) -> Job {
-    batch_job(owner, stage, attempt, pod::of_stage(job, owner, settings, stage, attempt))
+pub(crate) fn of_stage(
+    job: &ValidatedFineTuneJob,
+    owner: &Owner,
+    settings: &Settings,
+    stage: Stage,
+    attempt: u64,
+    parameters: Option<u64>,
+) -> Job {
+    batch_job(owner, stage, attempt, pod::of_stage(job, owner, settings, stage, attempt, parameters))
 }
 
 /// The Job of a training attempt: an Indexed one, of one pod a node.

@@ -21,8 +21,9 @@ use temper_planner::Stage;
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// The label, and its value, of the operator's pods.
 const OPERATOR: (&str, &str) = ("app.kubernetes.io/name", "temper");
-/// The port that names are resolved on.
-const DNS: u16 = 53;
+/// The ports that names are resolved on. Policies see a connection after the Service's port was replaced by the pod's, and OpenShift's DNS
+/// pods listen on 5353.
+const DNS: [u16; 2] = [53, 5353];
 
 /// The policy of the training pods. `mirrors` says whether they copy checkpoints to an object store.
 pub(crate) fn of_ranks(owner: &Owner, settings: &Settings, world_size: usize, mirrors: bool) -> NetworkPolicy {
@@ -37,8 +38,8 @@ pub(crate) fn of_ranks(owner: &Owner, settings: &Settings, world_size: usize, mi
     let egress = if mirrors {
         vec![anywhere()]
     } else {
-        let dns = vec![port("UDP", DNS, None), port("TCP", DNS, None)];
-        vec![NetworkPolicyEgressRule { to: peers(), ports: None }, NetworkPolicyEgressRule { to: None, ports: Some(dns) }]
+        let dns = DNS.iter().flat_map(|number| ["UDP", "TCP"].map(|protocol| port(protocol, *number, None)));
+        vec![NetworkPolicyEgressRule { to: peers(), ports: None }, NetworkPolicyEgressRule { to: None, ports: Some(dns.collect()) }]
     };
     policy(owner, names::ranks_policy(&owner.name), training_pods(&owner.name), ingress, egress)
 }

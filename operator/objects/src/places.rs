@@ -151,7 +151,8 @@ fn secrets(job: &ValidatedFineTuneJob) -> BTreeMap<Stage, BTreeSet<String>> {
     let of = |locations: &[Option<&Location>]| locations.iter().flatten().filter_map(|location| secret(location)).collect();
     let (checkpoint, output) = (job.checkpoint_location.as_ref(), job.output_location.as_ref());
     let all = [Some(&job.base_model), Some(&job.dataset), job.validation.as_ref(), checkpoint, output];
-    BTreeMap::from([(Stage::Prepare, of(&all)), (Stage::Train, of(&[checkpoint])), (Stage::Publish, of(&[output]))])
+    // The final checkpoint is brought back from its copy where the one on the claim is damaged or gone.
+    BTreeMap::from([(Stage::Prepare, of(&all)), (Stage::Train, of(&[checkpoint])), (Stage::Publish, of(&[checkpoint, output]))])
 }
 
 /// The Secret that a location needs. A claim takes no credentials.

@@ -22,10 +22,18 @@ const TRAINING_GRACE_SECONDS: i64 = 120;
 /// Nothing is lost where a stage is begun again.
 const GRACE_SECONDS: i64 = 30;
 
-/// A pod that prepares or publishes. It needs no accelerator, so nothing of where training runs is copied to it.
-pub(crate) fn of_stage(job: &ValidatedFineTuneJob, owner: &Owner, settings: &Settings, stage: Stage, attempt: u64) -> PodTemplateSpec {
+/// A pod that prepares or publishes. It needs no accelerator, so nothing of where training runs is copied to it. `parameters` is how many
+/// it holds in memory, if it does and that is known.
+pub(crate) fn of_stage(
+    job: &ValidatedFineTuneJob,
+    owner: &Owner,
+    settings: &Settings,
+    stage: Stage,
+    attempt: u64,
+    parameters: Option<u64>,
+) -> PodTemplateSpec {
     let environment = Variables::of_stage(job, settings, attempt);
-    let resources = resources::without_accelerator(&job.placement.resources);
+    let resources = resources::without_accelerator(&job.placement.resources, parameters);
     template(job, owner, settings, stage, attempt, environment, resources)
 }
 
@@ -93,7 +101,7 @@ fn template(
             enable_service_links: Some(false),
             image_pull_secrets: Some(pull_secrets.collect::<Vec<_>>()).filter(|secrets| !secrets.is_empty()),
             restart_policy: Some("Never".to_owned()),
-            security_context: Some(security::of_pod()),
+            security_context: Some(security::of_pod(settings)),
             service_account_name: placement.service_account_name.clone(),
             termination_grace_period_seconds: Some(GRACE_SECONDS),
             tolerations: Some(tolerations(&[])),

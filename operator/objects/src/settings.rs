@@ -20,4 +20,6 @@ pub struct Settings {
     pub metrics_namespaces: Vec<String>,
     /// Environment variables of every pod, about the cluster they run in: `HTTPS_PROXY`, `HF_ENDPOINT`. A job's own go before them.
     pub environment: BTreeMap<String, String>,
+    /// Whether pods name no user and no group, so that the platform assigns them, as OpenShift does.
+    pub pods_without_user: bool,
 }

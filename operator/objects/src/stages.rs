@@ -15,7 +15,7 @@ use temper_planner::{Stage, ValidatedFineTuneJob};
 
 /// For `Intent::EnsurePrepare`.
 pub fn prepare(job: &ValidatedFineTuneJob, owner: &Owner, settings: &Settings, attempt: u64) -> Vec<Object> {
-    transfer(job, owner, settings, Stage::Prepare, attempt)
+    transfer(job, owner, settings, Stage::Prepare, attempt, None)
 }
 
 /// For `Intent::EnsureTrainers`. `max_restarts` is the configuration's (see [`trainer_config`]).
@@ -37,19 +37,26 @@ pub fn trainers(
     stamped(objects)
 }
 
-/// For `Intent::EnsurePublish`.
-pub fn publish(job: &ValidatedFineTuneJob, owner: &Owner, settings: &Settings, attempt: u64) -> Vec<Object> {
-    transfer(job, owner, settings, Stage::Publish, attempt)
+/// For `Intent::EnsurePublish`. `parameters` is the model's number of them, where it is known: they are all held in memory.
+pub fn publish(job: &ValidatedFineTuneJob, owner: &Owner, settings: &Settings, attempt: u64, parameters: Option<u64>) -> Vec<Object> {
+    transfer(job, owner, settings, Stage::Publish, attempt, parameters)
 }
 
 /// A stage of one pod that may go anywhere.
-fn transfer(job: &ValidatedFineTuneJob, owner: &Owner, settings: &Settings, stage: Stage, attempt: u64) -> Vec<Object> {
+fn transfer(
+    job: &ValidatedFineTuneJob,
+    owner: &Owner,
+    settings: &Settings,
+    stage: Stage,
+    attempt: u64,
+    parameters: Option<u64>,
+) -> Vec<Object> {
     // The same as the first training attempt's, so that between stages the ConfigMap is seldom written.
     let config = trainer_config(job, owner, job.max_restarts);
     let mut objects = foundation(job, owner, settings, job.parallelism.num_nodes, &config);
     objects.extend([
         Object::NetworkPolicy(Box::new(network_policy::of_transfer(owner))),
-        Object::Job(Box::new(job::of_stage(job, owner, settings, stage, attempt))),
+        Object::Job(Box::new(job::of_stage(job, owner, settings, stage, attempt, parameters))),
     ]);
     stamped(objects)
 }

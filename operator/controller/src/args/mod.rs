@@ -85,6 +85,9 @@ pub struct JobArgs {
     /// HF_ENDPOINT=https://hub.example.com; a job's own go before it. No secrets. May be given more than once.
     #[arg(long = "pod-env", env = "TEMPER_POD_ENV", value_name = "NAME=VALUE", value_parser = value::variable)]
     pub pod_environment: Vec<(String, String)>,
+    /// Whether jobs' pods name no user and no groups, so that the platform assigns them, as OpenShift does; otherwise those of the image.
+    #[arg(long, env = "TEMPER_PODS_WITHOUT_USER", value_name = "BOOL", default_value = "false", action = ArgAction::Set)]
+    pub pods_without_user: bool,
     /// How often a running job's metrics are read.
     #[arg(long, env = "TEMPER_SCRAPE_INTERVAL", value_name = "DURATION", default_value = "15s", value_parser = value::duration)]
     pub scrape_interval: Duration,

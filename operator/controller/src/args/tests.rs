@@ -30,6 +30,7 @@ fn the_defaults_are_those_of_the_help() {
     assert_eq!(args.jobs.trainer_image_pull_policy, PullPolicy::IfNotPresent);
     assert_eq!((args.cluster.concurrency, args.jobs.scrape_interval), (16, Duration::from_secs(15)));
     assert_eq!(args.observability.http_address.to_string(), "0.0.0.0:8080");
+    assert!(!args.jobs.pods_without_user && parse(&["--pods-without-user", "true"]).is_ok_and(|args| args.jobs.pods_without_user));
 }
 
 #[test]

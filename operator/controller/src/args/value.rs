@@ -15,10 +15,20 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 /// An amount of storage, such as `50Gi`.
 pub(super) fn size(text: &str) -> Result<Quantity, String> {
     let quantity = Quantity::from(text);
-    match quantity.whole() {
-        Some(bytes) if bytes > 0 => Ok(quantity),
-        _ => Err("must be an amount of storage, such as 50Gi".to_owned()),
+    if quantity.whole().is_some_and(|bytes| bytes > 0) || is_counted(text) {
+        Ok(quantity)
+    } else {
+        Err("must be an amount of storage, such as 50Gi or 1Pi".to_owned())
     }
+}
+
+/// Units of storage.
+const UNITS: [&str; 10] = ["Ki", "Mi", "Gi", "Ti", "Pi", "k", "M", "G", "T", "P"];
+
+/// Whether it is a whole number of a unit, however large: a `Quantity` counts thousandths, up to some Ti, and this one is only handed on.
+fn is_counted(text: &str) -> bool {
+    let number = UNITS.into_iter().find_map(|unit| text.strip_suffix(unit)).unwrap_or_default();
+    number.bytes().all(|byte| byte.is_ascii_digit()) && number.bytes().any(|byte| byte != b'0')
 }
 
 /// A name without dots, as namespaces have.
@@ -162,8 +172,9 @@ mod tests {
 
     #[test]
     fn sizes_images_and_identities() {
-        assert!(size("50Gi").is_ok() && size("1e12").is_ok());
-        assert!(["", "0", "-1Gi", "50 Gi", "500m", "many"].into_iter().all(|text| size(text).is_err()));
+        assert!(["50Gi", "1e12", "20000Gi", "100Ti", "1Pi", "5P"].into_iter().all(|text| size(text).is_ok()));
+        let wrong = ["", "0", "0Pi", "-1Gi", "+5Pi", "50 Gi", "500m", "1000mT", "Pi", "many"];
+        assert!(wrong.into_iter().all(|text| size(text).is_err()));
         assert!(image("localhost/temper-trainer:test").is_ok() && image("").is_err() && image("a b").is_err());
         assert!(identity("temper-operator-7d9f-x2x1").is_ok() && identity("").is_err() && identity("a\nb").is_err());
     }

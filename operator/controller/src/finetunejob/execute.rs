@@ -46,7 +46,9 @@ pub async fn carry_out(
             .await
         }
         Intent::EnsurePublish { attempt } => {
-            ensure(context, job, owner, Stage::Publish, *attempt, || temper_objects::publish(job, owner, settings, *attempt)).await
+            let parameters = observed.prepare.iter().find_map(Attempt::report).map(|report| report.parameters.total);
+            ensure(context, job, owner, Stage::Publish, *attempt, || temper_objects::publish(job, owner, settings, *attempt, parameters))
+                .await
         }
         // Told first, then done: a stop that nobody remembers would be judged as a failure. See `follow_up`.
         Intent::Stop { .. } => Ok(()),

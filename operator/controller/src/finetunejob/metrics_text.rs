@@ -34,6 +34,9 @@ pub struct Said {
     pub checkpoint_step: Option<u64>,
     /// The attempt that wrote it.
     pub checkpoint_attempt: Option<u64>,
+    /// When it last got on, by its own clock: to be compared with what it said before, and with no other clock. An evaluation or a last
+    /// copy moves it, too.
+    pub got_on_at: Option<f64>,
 }
 
 /// Reads a rank's metrics; `None` where the text is not a trainer's, or training has not begun.
@@ -65,6 +68,7 @@ pub fn read(text: &str) -> Option<Said> {
         in_place_restarts: count(metric::RESTARTS.name).unwrap_or_default(),
         checkpoint_step: count(metric::CHECKPOINT_STEP.name).filter(|step| *step > 0),
         checkpoint_attempt: count(metric::CHECKPOINT_ATTEMPT.name),
+        got_on_at: number(metric::LAST_PROGRESS.name),
     })
 }
 
@@ -97,6 +101,7 @@ temper_gpu_memory_bytes{rank="0"} 0
 temper_training_restarts{rank="0"} 2
 temper_checkpoint_step{rank="0"} 2
 temper_gradient_norm{rank="0"} NaN
+temper_training_last_progress_timestamp_seconds{rank="0"} 1700000000.5
 "#;
 
     #[test]
@@ -104,7 +109,7 @@ temper_gradient_norm{rank="0"} NaN
         let said = read(TEXT).expect("a trainer's");
         assert_eq!((said.step, said.total_steps, said.training_loss, said.validation_loss), (3, 60, Some(1.5), None));
         assert_eq!((said.gpu_memory_bytes, said.in_place_restarts, said.checkpoint_step), (None, 2, Some(2)));
-        assert_eq!(said.gradient_norm, None);
+        assert_eq!((said.gradient_norm, said.got_on_at), (None, Some(1_700_000_000.5)));
         let on_a_gpu = read(&TEXT.replace("temper_gpu_memory_bytes{rank=\"0\"} 0", "temper_gpu_memory_bytes{rank=\"0\"} 2e9"));
         assert_eq!(on_a_gpu.and_then(|said| said.gpu_memory_bytes), Some(2_000_000_000));
     }

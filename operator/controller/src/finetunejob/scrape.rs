@@ -36,8 +36,10 @@ pub struct Scraped {
     pub attempt: u64,
     /// How far training is.
     pub progress: Progress,
-    /// When a new step was last seen.
+    /// When it was last seen to have got on.
     pub last_progress: Timestamp,
+    /// When it last got on, by its own clock.
+    pub got_on_at: Option<f64>,
     /// Restarts in place, over all attempts.
     pub in_place_restarts: u64,
     /// The newest durable checkpoint's step, if there is one.
@@ -141,12 +143,18 @@ impl Scraper {
         let mut watched = self.lock();
         let Some(known) = watched.get_mut(uid).filter(|known| known.target == *target) else { return false };
         let next = next(known.latest.as_ref(), target.attempt, said, now);
-        let is_news = known.latest.as_ref().is_none_or(|latest| !latest.says_the_same(&next));
-        // Without news what is known stays as it was, with its time: another look at the job finds nothing to write.
-        if is_news {
-            known.latest = Some(next);
+        match &mut known.latest {
+            // Without news what is known stays as it was, with its time: another look at the job finds nothing to write. Only that it gets
+            // on is kept: who looks for a stall finds it.
+            Some(latest) if latest.says_the_same(&next) => {
+                (latest.last_progress, latest.got_on_at) = (next.last_progress, next.got_on_at);
+                false
+            }
+            latest => {
+                *latest = Some(next);
+                true
+            }
         }
-        is_news
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Watched>> {
@@ -156,22 +164,26 @@ impl Scraper {
 }
 
 impl Scraped {
-    /// Whether nothing but the time of the scrape differs.
+    /// Whether nothing but times differ: of the scrape, and of when it last got on.
     fn says_the_same(&self, other: &Self) -> bool {
         let mut same = other.clone();
         same.progress.updated_at = self.progress.updated_at;
+        (same.last_progress, same.got_on_at) = (self.last_progress, self.got_on_at);
         *self == same
     }
 }
 
-/// What is known after a scrape: progress counts from when a new step was seen.
+/// What is known after a scrape: progress counts from when a new step was seen, or another sign that it gets on.
 fn next(before: Option<&Scraped>, attempt: u64, said: &metrics_text::Said, now: Timestamp) -> Scraped {
     let before = before.filter(|before| before.attempt == attempt);
     let started_at = said.started_at.or(before.map(|before| before.progress.started_at)).unwrap_or(now);
-    let moved = before.is_none_or(|before| before.progress.step != said.step || before.in_place_restarts != said.in_place_restarts);
+    let moved = before.is_none_or(|before| {
+        before.progress.step != said.step || before.in_place_restarts != said.in_place_restarts || before.got_on_at != said.got_on_at
+    });
     Scraped {
         attempt,
         last_progress: if moved { now } else { before.map_or(now, |before| before.last_progress) },
+        got_on_at: said.got_on_at,
         in_place_restarts: said.in_place_restarts,
         checkpoint_step: said.checkpoint_step,
         checkpoint_attempt: said.checkpoint_attempt.unwrap_or(attempt),

@@ -72,7 +72,7 @@ fn a_digest_tells_whether_what_is_there_is_current() {
     assert_ne!(digest(3), digest(2), "other restarts are another configuration");
     // Stages write the ConfigMap anew only where restarts have changed it.
     let prepared = find(prepare(&example.job, &example.owner, &settings(), 0), "ConfigMap");
-    let published = find(publish(&example.job, &example.owner, &settings(), 0), "ConfigMap");
+    let published = find(publish(&example.job, &example.owner, &settings(), 0, None), "ConfigMap");
     assert_eq!((prepared.content_digest(), published.content_digest()), (digest(3).as_deref(), digest(3).as_deref()));
     let policy = |nodes| find(trained(&example, 0, nodes, 1, 0), "NetworkPolicy").content_digest().map(str::to_owned);
     assert_ne!(policy(1), policy(2), "more ranks have more ports");
@@ -150,7 +150,7 @@ fn what_is_asked_of_the_network_between_pods_stands_where_kueue_reads_it() {
 #[test]
 fn only_training_pods_take_accelerators_and_go_where_the_spec_says() {
     let Example { job, owner } = example::large();
-    for stage in [prepare(&job, &owner, &settings(), 0), publish(&job, &owner, &settings(), 0)] {
+    for stage in [prepare(&job, &owner, &settings(), 0), publish(&job, &owner, &settings(), 0, None)] {
         let value = find(stage, "Job").to_value();
         let pod = &value["spec"]["template"]["spec"];
         let resources = &pod["containers"][0]["resources"];

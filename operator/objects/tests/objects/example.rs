@@ -24,14 +24,18 @@ impl Example {
 
     /// Everything that is built for all its stages, a second try at each included.
     pub(crate) fn objects(&self) -> Vec<Object> {
-        let settings = settings();
+        self.objects_with(&settings())
+    }
+
+    /// The same by an operator with other settings.
+    pub(crate) fn objects_with(&self, settings: &Settings) -> Vec<Object> {
         let parallelism = &self.job.parallelism;
         let (nodes, processes) = (parallelism.num_nodes, parallelism.num_proc_per_node);
         let tries = (0..2).flat_map(|attempt| {
             [
-                prepare(&self.job, &self.owner, &settings, attempt),
-                trainers(&self.job, &self.owner, &settings, attempt, nodes, processes, 3),
-                publish(&self.job, &self.owner, &settings, attempt),
+                prepare(&self.job, &self.owner, settings, attempt),
+                trainers(&self.job, &self.owner, settings, attempt, nodes, processes, 3),
+                publish(&self.job, &self.owner, settings, attempt, None),
             ]
         });
         tries.flatten().collect()
@@ -39,7 +43,12 @@ impl Example {
 
     /// The pod templates of all its stages.
     pub(crate) fn pod_templates(&self) -> Vec<Value> {
-        let jobs = self.objects().into_iter().filter(|object| object.kind() == "Job");
+        self.pod_templates_with(&settings())
+    }
+
+    /// The same by an operator with other settings.
+    pub(crate) fn pod_templates_with(&self, settings: &Settings) -> Vec<Value> {
+        let jobs = self.objects_with(settings).into_iter().filter(|object| object.kind() == "Job");
         jobs.map(|job| job.to_value()["spec"]["template"].clone()).collect()
     }
 }
@@ -54,6 +63,7 @@ pub(crate) fn settings() -> Settings {
         operator_namespace: Some("temper-system".to_owned()),
         metrics_namespaces: vec!["monitoring".to_owned()],
         environment: [("HF_ENDPOINT".to_owned(), "https://hub.example.com".to_owned())].into(),
+        pods_without_user: false,
     }
 }
 

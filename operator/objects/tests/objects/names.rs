@@ -61,7 +61,7 @@ proptest! {
         let objects = [
             prepare(&job, &owner, &settings, attempt),
             trainers(&job, &owner, &settings, attempt, nodes, 1, 0),
-            publish(&job, &owner, &settings, attempt),
+            publish(&job, &owner, &settings, attempt, None),
         ];
         for object in objects.iter().flatten() {
             // A Job's name becomes the value of a label and, with the node's number, a host name.

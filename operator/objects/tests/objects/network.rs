@@ -109,6 +109,9 @@ fn every_pair_is_as_it_should_be() {
         (Port::udp(ports::METRICS), false, false),
         (Port::udp(53), true, false),
         (Port::tcp(53), true, false),
+        // Where OpenShift's DNS pods listen.
+        (Port::udp(5353), true, false),
+        (Port::tcp(5353), true, false),
         (Port::tcp(443), false, false),
     ] {
         let found = cluster.pairs(port);

@@ -82,6 +82,14 @@ fn what_is_elsewhere_is_fetched_into_the_run_and_sent_to_a_folder_of_the_job() {
 }
 
 #[test]
+fn publishing_opens_the_checkpoints_store_as_well_as_the_outputs() {
+    let places = places(&example::remote());
+    let of = |stage| places.secrets(stage).collect::<Vec<_>>();
+    assert_eq!(of(Stage::Publish), ["az-key", "s3-key"], "it may have to bring the final checkpoint back");
+    assert_eq!(of(Stage::Train), ["az-key"]);
+}
+
+#[test]
 fn a_secret_beside_a_claim_is_not_mounted() {
     let example = with(&[("baseModel", json!({ "storageUri": "pvc://models/tiny.gguf", "secretRef": { "name": "unused" } }))]);
     assert_eq!(places(&example).secrets(Stage::Prepare).count(), 0);

@@ -34,7 +34,7 @@ fn one_process_with_a_claim_of_its_own() {
 #[test]
 fn publishing() {
     let Example { job, owner } = example::large();
-    insta::assert_snapshot!("publish", yaml(&publish(&job, &owner, &settings(), 1)));
+    insta::assert_snapshot!("publish", yaml(&publish(&job, &owner, &settings(), 1, None)));
 }
 
 #[test]

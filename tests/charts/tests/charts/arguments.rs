@@ -52,7 +52,7 @@ fn values_reach_the_operator() {
         "runVolume": { "size": "2Ti", "storageClassName": "nfs" },
         "leaderElection": { "leaseDuration": "60s", "renewDeadline": "40s", "retryPeriod": "5s" },
         "trainer": {
-            "image": { "pullPolicy": "Never" }, "metricsFrom": ["observability", "other"],
+            "image": { "pullPolicy": "Never" }, "metricsFrom": ["observability", "other"], "podsWithoutUser": true,
             "env": { "NO_PROXY": "10.0.0.0/8,.svc", "HF_ENDPOINT": "http://hub.example.com", "ODD": "\"$(POD_NAME)\": $5$$" },
         },
         "logFormat": "text",
@@ -65,6 +65,7 @@ fn values_reach_the_operator() {
     assert_eq!(args.jobs.trainer_image_pull_policy, PullPolicy::Never);
     let settings = settings(&args, "temper-system".to_owned());
     assert_eq!(settings.metrics_namespaces, ["observability", "other"]);
+    assert!(settings.pods_without_user);
     let variables = [("HF_ENDPOINT", "http://hub.example.com"), ("NO_PROXY", "10.0.0.0/8,.svc"), ("ODD", "\"$(POD_NAME)\": $5$$")];
     assert_eq!(settings.environment, BTreeMap::from(variables.map(|(name, value)| (name.to_owned(), value.to_owned()))));
     assert_eq!(args.election.timing().lease_duration, Duration::from_secs(60));

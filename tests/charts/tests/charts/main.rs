@@ -10,6 +10,7 @@ mod health;
 mod kstatus;
 mod modes;
 mod network;
+mod openshift;
 mod overlay;
 mod pods;
 mod prometheus;

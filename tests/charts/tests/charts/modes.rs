@@ -72,7 +72,7 @@ pub(crate) fn all() -> Vec<Mode> {
             name: "everything off",
             values: json!({
                 "replicaCount": 1,
-                "trainer": { "metricsFrom": [] },
+                "trainer": { "metricsFrom": [], "podsWithoutUser": true },
                 "crds": { "enabled": false },
                 "serviceAccount": { "create": false, "name": "mine" },
                 "rbac": { "create": false },

@@ -17,15 +17,15 @@ const API_SERVER: &str = "the API server";
 const METRICS: u16 = 9400;
 
 /// The cluster: the operator as the chart makes it, a job in namespace `ml`, Prometheus, DNS and strangers.
-struct Cluster {
+pub(crate) struct Cluster {
     network: Network,
     ends: BTreeMap<&'static str, End>,
 }
 
 impl Cluster {
-    fn new(values: &Value) -> Self {
+    pub(crate) fn new(values: &Value) -> Self {
         let manifests = render(values);
-        let names = ["temper-system", "ml", "other", "monitoring", "kube-system"];
+        let names = ["temper-system", "ml", "other", "monitoring", "kube-system", "openshift-dns"];
         let mut network = names.iter().fold(Network::default(), |network, name| network.namespace(name, &[]));
         for manifest in manifests.iter().filter(|manifest| manifest.kind() == "NetworkPolicy") {
             let policy: NetworkPolicy = serde_json::from_value(manifest.0.clone()).expect("a NetworkPolicy");
@@ -44,6 +44,8 @@ impl Cluster {
         ends.insert("its neighbour", pod("temper-system", "neighbour", labels(&[("app", "web")]), None));
         ends.insert("prometheus", pod("monitoring", "prometheus", labels(&[("app.kubernetes.io/name", "prometheus")]), None));
         ends.insert("dns", pod("kube-system", "dns", labels(&[("k8s-app", "kube-dns")]), None));
+        let openshift = labels(&[("dns.operator.openshift.io/daemonset-dns", "default")]);
+        ends.insert("OpenShift's dns", pod("openshift-dns", "dns", openshift, None));
         ends.insert("kube-system's other", pod("kube-system", "other", labels(&[("k8s-app", "other")]), None));
         ends.insert("stranger", pod("ml", "stranger", labels(&[("app", "web")]), None));
         ends.insert("far stranger", pod("other", "stranger", labels(&[("app", "web")]), None));
@@ -60,17 +62,17 @@ impl Cluster {
         Self { network, ends }
     }
 
-    fn reaches(&self, from: &str, to: &str, port: Port) -> bool {
+    pub(crate) fn reaches(&self, from: &str, to: &str, port: Port) -> bool {
         self.network.may_connect(&self.ends[from], &self.ends[to], port)
     }
 }
 
-fn deployment(manifests: &[Manifest]) -> &Manifest {
+pub(crate) fn deployment(manifests: &[Manifest]) -> &Manifest {
     manifests.iter().find(|manifest| manifest.kind() == "Deployment").expect("the operator")
 }
 
 /// What an operator with these arguments makes for the sample's training.
-fn job(args: &OperatorArgs) -> Vec<Object> {
+pub(crate) fn job(args: &OperatorArgs) -> Vec<Object> {
     let manifests = parse_manifest(&repository::read("deploy/samples/finetunejob.yaml").expect("a sample")).expect("a manifest");
     let Some(Resource::FineTuneJob(job)) = manifests.into_iter().next().map(|manifest| manifest.resource) else { panic!("a FineTuneJob") };
     let mut job: FineTuneJob = *job;
@@ -86,7 +88,7 @@ fn job(args: &OperatorArgs) -> Vec<Object> {
 fn should(from: &str, to: &str, port: Port) -> bool {
     let metrics = port == Port::tcp(8080);
     let ranks = port == Port::tcp(METRICS) || port == Port::tcp(METRICS + 1);
-    let dns = port == Port::udp(53) || port == Port::tcp(53);
+    let dns = [Port::udp(53), Port::tcp(53), Port::udp(5353), Port::tcp(5353)].contains(&port);
     let leave_to_come = match to {
         "operator" => from == "prometheus" && metrics,
         "trainer" => (from == "operator" || from == "prometheus") && ranks,
@@ -107,7 +109,7 @@ fn should(from: &str, to: &str, port: Port) -> bool {
     leave_to_come && leave_to_go
 }
 
-fn ports() -> [Port; 10] {
+fn ports() -> [Port; 12] {
     [
         Port::tcp(8080),
         Port::tcp(METRICS),
@@ -119,6 +121,8 @@ fn ports() -> [Port; 10] {
         Port::tcp(22),
         Port::udp(53),
         Port::tcp(53),
+        Port::udp(5353),
+        Port::tcp(5353),
     ]
 }
 

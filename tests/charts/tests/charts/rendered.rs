@@ -86,6 +86,20 @@ fn every_object_says_what_it_belongs_to() {
     }
 }
 
+/// Prometheus often runs in another namespace than the chart guesses, and then the operator looks as if it were down.
+#[test]
+fn the_notes_say_from_where_the_operator_can_be_scraped() {
+    let notes = |values: Value| helm().notes(&values).expect("notes");
+    let said = notes(json!({ "monitoring": { "enabled": true } }));
+    assert!(said.contains("networkPolicy.metricsFrom") && said.contains("\"monitoring\"") && said.contains("TemperOperatorDown"), "{said}");
+    let by_hand = notes(json!({ "monitoring": { "enabled": true, "serviceMonitor": { "enabled": false } } }));
+    assert!(by_hand.contains("networkPolicy.metricsFrom") && !by_hand.contains("TemperOperatorDown"), "{by_hand}");
+    let open = json!({ "monitoring": { "enabled": true }, "networkPolicy": { "enabled": false } });
+    for values in [json!({ "monitoring": { "enabled": false } }), open] {
+        assert!(!notes(values.clone()).contains("networkPolicy.metricsFrom"), "{values}");
+    }
+}
+
 /// A Deployment's selector can never be changed, so no value but the names may reach it.
 #[test]
 fn selectors_are_stable_and_select_the_pods() {

@@ -1,6 +1,6 @@
 //! Values that make no sense are refused before anything is installed, with a message that says where and what.
 
-use crate::modes::helm;
+use crate::modes::{helm, one, render};
 use clap::Parser;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use temper_operator::args::{OperatorArgs, PodEnvironment};
 
 #[test]
 fn nonsense_is_refused_by_its_place() {
-    let table: [(Value, &[&str]); 30] = [
+    let table: [(Value, &[&str]); 33] = [
         (json!({ "replicas": 2 }), &["replicas", "not allowed"]),
         (json!({ "image": { "tags": "x" } }), &["/image", "tags", "not allowed"]),
         (json!({ "trainer": { "repository": "x" } }), &["/trainer", "repository", "not allowed"]),
@@ -17,6 +17,7 @@ fn nonsense_is_refused_by_its_place() {
         (json!({ "trainer": { "metricsFrom": ["Monitoring"] } }), &["/trainer/metricsFrom/0", "pattern"]),
         (json!({ "trainer": { "env": [{ "name": "A", "value": "b" }] } }), &["/trainer/env", "got array, want object"]),
         (json!({ "trainer": { "env": { "NO_PROXY": 5 } } }), &["/trainer/env/NO_PROXY", "got number, want string"]),
+        (json!({ "trainer": { "podsWithoutUser": "yes" } }), &["/trainer/podsWithoutUser", "got string, want boolean"]),
         (json!({ "replicaCount": "two" }), &["/replicaCount", "got string, want integer"]),
         (json!({ "replicaCount": 1.5 }), &["/replicaCount", "want integer"]),
         (json!({ "replicaCount": -1 }), &["/replicaCount", "minimum"]),
@@ -29,6 +30,8 @@ fn nonsense_is_refused_by_its_place() {
         (json!({ "runVolume": { "size": "50 GB" } }), &["/runVolume/size", "pattern"]),
         (json!({ "scrapeInterval": 15 }), &["/scrapeInterval", "got number, want string"]),
         (json!({ "leaderElection": { "leaseDuration": "forever" } }), &["/leaderElection/leaseDuration", "pattern"]),
+        (json!({ "logLevel": "" }), &["/logLevel", "pattern"]),
+        (json!({ "logLevel": "warning" }), &["/logLevel", "pattern"]),
         (json!({ "logFormat": "xml" }), &["/logFormat", "json", "text"]),
         (json!({ "otlp": { "endpoint": "otel-collector:4317" } }), &["/otlp/endpoint", "pattern"]),
         (json!({ "extraArgs": ["concurrency=3"] }), &["/extraArgs/0", "pattern"]),
@@ -80,6 +83,61 @@ fn the_chart_takes_the_variables_that_the_operator_takes() {
             // Of a name that is refused, Helm's validator tells the name and not always the place.
             assert!(error.to_string().contains(name), "{name}: {error}");
         }
+    }
+}
+
+/// A duration or size that the operator would refuse at its start is refused before, and none that it tells people to write.
+#[test]
+fn the_chart_takes_the_durations_and_sizes_that_the_operator_takes() {
+    // Flag, value of the chart, and what is taken.
+    type Row = (&'static str, &'static str, &'static [(&'static str, bool)]);
+    let table: [Row; 5] = [
+        (
+            "--lease-duration",
+            "/leaderElection/leaseDuration",
+            &[("1m30s", true), ("15000ms", true), ("15500ms", false), ("20s500ms", false), ("20", false)],
+        ),
+        ("--lease-renew-deadline", "/leaderElection/renewDeadline", &[("9s500ms", true), ("0s", false), ("soon", false)]),
+        ("--lease-retry-period", "/leaderElection/retryPeriod", &[("500ms", true), ("0ms", false), ("", false)]),
+        ("--scrape-interval", "/scrapeInterval", &[("1s", true), ("1m", true), ("1m30s", true), ("1500ms", true), ("500ms", false)]),
+        (
+            "--run-volume-size",
+            "/runVolume/size",
+            &[("500Mi", true), ("20000Gi", true), ("100Ti", true), ("1Pi", true), ("0Gi", false), ("1000mT", false), ("50 GB", false)],
+        ),
+    ];
+    for (flag, pointer, rows) in table {
+        for (text, is_taken) in rows {
+            let flags = ["temper-operator".to_owned(), "--trainer-image=x".to_owned(), format!("{flag}={text}")];
+            let parsed = OperatorArgs::try_parse_from(flags).and_then(|args| args.checked(&PodEnvironment::default()));
+            assert_eq!(parsed.is_ok(), *is_taken, "the operator: {flag}={text}");
+            let names = pointer.rsplit('/').filter(|name| !name.is_empty());
+            let values = names.fold(json!(text), |inner, name| json!({ name: inner }));
+            match helm().template(&values) {
+                Ok(_) => assert!(*is_taken, "the chart takes {values}"),
+                Err(error) => assert!(!*is_taken && error.to_string().contains(pointer), "{values}: {error}"),
+            }
+        }
+    }
+}
+
+/// Of a word that is no level the log would make the name of a module, and say nothing of any other.
+#[test]
+fn levels_and_filters_of_the_log_reach_the_operator() {
+    let quiet = ",kube_client=error,kube_runtime=error";
+    let table = [
+        ("info", format!("info{quiet}")),
+        ("WARN", format!("WARN{quiet}")),
+        ("debug", "debug".to_owned()),
+        ("off", "off".to_owned()),
+        ("info,temper_operator=debug", "info,temper_operator=debug".to_owned()),
+        ("temper_operator=trace", "temper_operator=trace".to_owned()),
+    ];
+    for (level, filter) in table {
+        let manifests = render(&json!({ "logLevel": level }));
+        let variables = one(&manifests, "Deployment", "temper-operator").at("/spec/template/spec/containers/0/env").clone();
+        let found = variables.as_array().expect("variables").iter().find(|variable| variable["name"] == "RUST_LOG");
+        assert_eq!(found.expect("it is always set")["value"], filter.as_str(), "{level}");
     }
 }
 

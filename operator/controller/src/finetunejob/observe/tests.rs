@@ -132,6 +132,7 @@ fn what_trainers_say_belongs_to_the_attempt_that_runs() {
         attempt: 0,
         progress: Progress::started(at(50), 60),
         last_progress: at(60),
+        got_on_at: None,
         in_place_restarts: 1,
         checkpoint_step: Some(4),
         checkpoint_attempt: 0,

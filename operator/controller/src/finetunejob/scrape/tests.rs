@@ -26,6 +26,11 @@ fn progress_counts_from_when_a_new_step_was_seen() {
     assert_eq!((moved.last_progress, moved.progress.resumed_from_step), (at(40), 3));
     let restarted = next(Some(&moved), 0, &Said { in_place_restarts: 1, ..said(4) }, at(55));
     assert_eq!(restarted.last_progress, at(55), "ranks that are restarted get their time anew");
+    let evaluating = |since: f64| Said { got_on_at: Some(since), ..said(4) };
+    let first = next(Some(&moved), 0, &evaluating(1.5), at(60));
+    let hung = next(Some(&first), 0, &evaluating(1.5), at(75));
+    let got_on = next(Some(&hung), 0, &evaluating(2.5), at(90));
+    assert_eq!([hung, got_on].map(|known| known.last_progress), [at(60), at(90)], "an evaluation may take longer than a step");
 }
 
 #[test]
@@ -54,6 +59,9 @@ async fn without_news_what_is_known_keeps_its_time() {
     assert_eq!(updated_at(scraper.latest("uid")), Some(at(10)), "or every look at the job would find a status to write");
     assert!(scraper.note("uid", &target, &said(4), at(40)));
     assert_eq!(updated_at(scraper.latest("uid")), Some(at(40)));
+    assert!(!scraper.note("uid", &target, &Said { got_on_at: Some(7.0), ..said(4) }, at(55)));
+    let latest = scraper.latest("uid").expect("known");
+    assert_eq!((latest.progress.updated_at, latest.last_progress), (at(40), at(55)), "it gets on, and there is nothing to write");
 }
 
 /// Serves these texts in turn, the last one again and again.
