@@ -1,11 +1,15 @@
-//! The memory that a rank is estimated to take, beside what it takes.
+//! The memory that a rank is estimated to take, beside what it takes, and the most that publishing may take.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use serde_json::{Value, json};
 use std::path::Path;
-use temper_artifact::{memory::Bf16, processor};
+use std::process::Command;
+use temper_artifact::memory::{Bf16, PROCESS};
+use temper_artifact::processor;
 use temper_contract::config::Device;
-use temper_tests::job::Job;
+use temper_contract::{env, layout};
+use temper_tests::binaries::binary;
+use temper_tests::job::{Job, json_lines};
 use temper_tests::random_model::{Shape, write_model};
 use temper_tests::reference;
 
@@ -19,8 +23,8 @@ fn write_rows(path: &Path, word: impl Fn(usize) -> String) {
     std::fs::write(path, (0..40).map(row).collect::<Vec<_>>().join("\n")).unwrap();
 }
 
-/// Runs two steps of a job and compares. `rows` of `length` tokens are a micro-batch.
-fn compare(name: &str, model: &Path, data: &Path, [rows, length]: [usize; 2], change: impl Fn(&mut Value)) {
+/// Runs two steps of a job. `rows` of `length` tokens are a micro-batch.
+fn train(model: &Path, data: &Path, [rows, length]: [usize; 2], change: impl Fn(&mut Value)) -> Job {
     let mut job = Job::lora(model, data);
     job.config["dataset"]["format"] = json!("text");
     job.config["dataset"]["maxLength"] = json!(length);
@@ -31,12 +35,20 @@ fn compare(name: &str, model: &Path, data: &Path, [rows, length]: [usize; 2], ch
     change(&mut job.config);
     job.stage("prepare");
     job.stage("train");
-    let number = |file: &str, field: &str| {
-        let report: Value = serde_json::from_slice(&std::fs::read(job.run_folder().join(file)).unwrap()).unwrap();
-        report[field].as_f64().unwrap()
-    };
-    let estimate = number(temper_contract::layout::PREPARE_REPORT, "memoryEstimateBytes");
-    let measured = number(temper_contract::layout::TRAIN_REPORT, "peakMemoryBytes");
+    job
+}
+
+/// A report of a job's stage.
+fn report(job: &Job, file: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(job.run_folder().join(file)).unwrap()).unwrap()
+}
+
+/// Runs two steps of a job and compares. `rows` of `length` tokens are a micro-batch.
+fn compare(name: &str, model: &Path, data: &Path, [rows, length]: [usize; 2], change: impl Fn(&mut Value)) {
+    let job = train(model, data, [rows, length], change);
+    let number = |file: &str, field: &str| report(&job, file)[field].as_f64().unwrap();
+    let estimate = number(layout::PREPARE_REPORT, "memoryEstimateBytes");
+    let measured = number(layout::TRAIN_REPORT, "peakMemoryBytes");
     let (ratio, mebibyte) = (estimate / measured, f64::from(1 << 20));
     let case = format!("{name}, {rows} x {length}: estimated {:.0} MiB, measured {:.0} MiB", estimate / mebibyte, measured / mebibyte);
     println!("{case}, ratio {ratio:.3}");
@@ -103,6 +115,42 @@ fn what_else_takes_memory_is_counted() {
         config["parallelism"]["numProcPerNode"] = json!(2);
         config["parallelism"]["microBatchesPerStep"] = json!(2);
     });
+}
+
+/// The most memory that publishing a trained job takes, in bytes, as its log says.
+fn peak_of_publish(job: &Job) -> f64 {
+    let mut publish = Command::new(binary("temper-trainer"));
+    publish.arg("publish").arg("--config").arg(job.write()).env(env::LOG_FORMAT, "json").env("RUST_LOG", "info");
+    let output = publish.output().unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{log}");
+    json_lines(&log).iter().find_map(|line| line["peak_memory_bytes"].as_f64()).unwrap_or_else(|| panic!("no peak in\n{log}"))
+}
+
+#[test]
+fn publishing_holds_the_model_once_without_gradients_and_moments() {
+    let shape =
+        Shape { hidden_size: 512, intermediate_size: 1536, layers: 8, heads: 8, key_value_heads: 4, vocabulary: 16_384, tied: false };
+    let folder = tempfile::tempdir().unwrap();
+    let (data, model) = (folder.path().join("rows.jsonl"), folder.path().join("model"));
+    write_rows(&data, |number| format!("w{}", 2 + number % 8000));
+    write_model(&model, shape);
+    for (name, is_full, is_merged) in [("full", true, false), ("LoRA, merged", false, true), ("LoRA", false, false)] {
+        let job = train(&model, &data, [1, 64], |config| {
+            config["output"]["mergeAdapter"] = json!(is_merged);
+            if is_full {
+                config["method"] = json!("full");
+            }
+        });
+        let parameters = report(&job, layout::PREPARE_REPORT)["parameters"]["total"].as_f64().unwrap();
+        // In memory, and in the mapped file, which is of fp32 here; the embedding twice more while it is read; the process itself.
+        let embedding = (shape.vocabulary * shape.hidden_size) as f64;
+        let most = (8.0 * parameters + 8.0 * embedding + PROCESS as f64) * (1.0 + TOLERANCE);
+        let (measured, mebibyte) = (peak_of_publish(&job), f64::from(1 << 20));
+        let case = format!("publishing, {name}: at most {:.0} MiB, measured {:.0} MiB", most / mebibyte, measured / mebibyte);
+        println!("{case}");
+        assert!(measured > 4.0 * parameters && measured <= most, "{case}");
+    }
 }
 
 #[test]

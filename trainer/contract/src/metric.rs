@@ -64,7 +64,7 @@ pub const RESUMED_FROM_STEP: Metric =
 /// Gauge.
 pub const LAST_PROGRESS: Metric = metric(
     "temper_training_last_progress_timestamp_seconds",
-    "Unix time at which this rank last finished a step or an evaluation's batch, or met the others; 0 before.",
+    "Unix time at which this rank last finished a step, an evaluation's batch or a piece of a checkpoint, or met the others; 0 before.",
 );
 /// Gauge.
 pub const CHECKPOINT_ATTEMPT: Metric =

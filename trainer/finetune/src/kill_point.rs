@@ -26,11 +26,13 @@ pub const STEP_LOGGED: &str = "train.step_logged";
 pub const TRAIN_REPORT: &str = "train.report";
 /// The model is complete and checked under a temporary name.
 pub const PUBLISH_BEFORE_RENAME: &str = "publish.before_rename";
+/// The model that had the output's name, if there was one, has another; the new one does not have it yet.
+pub const PUBLISH_REPLACING: &str = "publish.replacing";
 /// The model has its name, `publish`'s report is not written.
 pub const PUBLISH_REPORT: &str = "publish.report";
 
 /// Every kill point, for fault tests.
-pub const ALL: [&str; 10] = [
+pub const ALL: [&str; 11] = [
     PREPARE_REPORT,
     CHECKPOINT_BEFORE_RENAME,
     CHECKPOINT_BEFORE_MANIFEST,
@@ -40,6 +42,7 @@ pub const ALL: [&str; 10] = [
     STEP_LOGGED,
     TRAIN_REPORT,
     PUBLISH_BEFORE_RENAME,
+    PUBLISH_REPLACING,
     PUBLISH_REPORT,
 ];
 

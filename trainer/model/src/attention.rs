@@ -29,7 +29,7 @@ impl WindowMasks {
     /// `[S, S]`: 0 where `t - window < s <= t` for query t and key s, negative infinity elsewhere. None where plain causality says the same.
     fn get(&mut self, length: usize, window: Option<usize>, like: &Tensor) -> Option<Tensor> {
         let window = window.filter(|&window| window < length)?;
-        let mask = self.0.entry((length, window)).or_insert_with(|| mask(length, Some(window), like));
+        let mask = self.0.entry((length, window)).or_insert_with(|| mask(length as i64, length as i64, Some(window), like));
         Some(mask.shallow_clone())
     }
 
@@ -39,12 +39,14 @@ impl WindowMasks {
     }
 }
 
-/// 0 where a query may look, negative infinity elsewhere, in the type and on the device of `like`.
-fn mask(length: usize, window: Option<usize>, like: &Tensor) -> Tensor {
-    let all = Tensor::ones([length as i64, length as i64], (Kind::Bool, like.device()));
-    let causal = all.tril(0);
-    let visible = window.map_or_else(|| causal.shallow_clone(), |window| causal.logical_and(&all.triu(1 - window as i64)));
-    let zeros = Tensor::zeros([length as i64, length as i64], (like.kind(), like.device()));
+/// `[N, S]` for queries at the last N of S positions: 0 where a query may look, negative infinity elsewhere, in the type and on the
+/// device of `like`.
+fn mask(queries: i64, length: i64, window: Option<usize>, like: &Tensor) -> Tensor {
+    let before = length - queries;
+    let all = Tensor::ones([queries, length], (Kind::Bool, like.device()));
+    let causal = all.tril(before);
+    let visible = window.map_or_else(|| causal.shallow_clone(), |window| causal.logical_and(&all.triu(before + 1 - window as i64)));
+    let zeros = Tensor::zeros([queries, length], (like.kind(), like.device()));
     zeros.masked_fill(&visible.logical_not(), f64::NEG_INFINITY)
 }
 
@@ -126,19 +128,24 @@ impl Attention {
         Ok(normalisers)
     }
 
-    /// Attention of the last rows of a sequence, `q` `[1, H, S', D]`, over all S of it, written to the first H D columns of `out`.
+    /// Attention of the last N rows of a sequence, `q` `[1, H, N, D]`, over all S of it, `k` and `v` `[1, G, S, D]`, written to the first
+    /// H D columns of `out`. What none of these rows has in its window is not read, so that a row far behind the window's width costs no more
+    /// than one just behind it.
     pub(crate) fn extend(&self, q: &Tensor, k: &Tensor, v: &Tensor, out: &Tensor) -> Result<(), Error> {
         let (new, length) = (q.size()[2], k.size()[2]);
-        let causal = new == length && self.window.is_none_or(|window| window as i64 >= length);
-        let masked = !causal && (new > 1 || self.window.is_some_and(|window| (window as i64) < length));
-        let mask = masked.then(|| mask(length as usize, self.window, q).narrow(0, length - new, new));
+        let first = self.window.map_or(0, |window| (length - new + 1 - window as i64).max(0));
+        let seen = length - first;
+        let [k, v] = [k, v].map(|x| x.narrow(2, first, seen));
+        let causal = new == seen && self.window.is_none_or(|window| window as i64 >= seen);
+        // One row alone sees everything that is left.
+        let mask = (!causal && new > 1).then(|| mask(new, seen, self.window, q));
         let result = if q.device() == Device::Cpu {
-            flash_attention_cpu(q, k, v, causal, mask.as_ref(), self.scale())?
+            flash_attention_cpu(q, &k, &v, causal, mask.as_ref(), self.scale())?
         } else if causal {
-            self.attend(q, k, v, None)?
+            self.attend(q, &k, &v, None)?
         } else {
-            let mask = mask.unwrap_or_else(|| Tensor::zeros([1, length], (q.kind(), q.device())));
-            self.attend(q, k, v, Some(&mask))?
+            let mask = mask.unwrap_or_else(|| Tensor::zeros([1, seen], (q.kind(), q.device())));
+            self.attend(q, &k, &v, Some(&mask))?
         };
         let mut target = front(out, self.columns()[0] as usize);
         target.copy_(&result.out.transpose(1, 2).reshape(target.size()));
@@ -157,11 +164,11 @@ impl Attention {
 
     /// Masked scaled scores `[1, H, S, S]` and values `[1, H, S, D]` in fp32.
     fn scores(&self, q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> (Tensor, Tensor) {
-        let length = q.size()[2] as usize;
+        let length = q.size()[2];
         let group = (self.heads / self.key_value_heads) as i64;
         let [q, k, v] = [q, k, v].map(|x| x.to_kind(Kind::Float));
         let [k, v] = [k, v].map(|x| x.repeat_interleave_self_int(group, 1, None));
-        let causal = mask.map_or_else(|| self::mask(length, None, &q), Tensor::shallow_clone);
+        let causal = mask.map_or_else(|| self::mask(length, length, None, &q), Tensor::shallow_clone);
         (q.matmul(&k.transpose(2, 3)) * self.scale() + causal, v)
     }
 
@@ -262,7 +269,7 @@ impl Attention {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{close, random};
+    use crate::testing::{close, distance, random};
 
     #[test]
     fn the_kernel_equals_the_library_and_the_plain_formula() {
@@ -302,10 +309,49 @@ mod tests {
             // The plain formula, which other devices use.
             let last = sequences[3].clone();
             let [q, k, v] = attention.split(&qkv, &last);
-            let additive = mask(last.len(), window, &qkv);
+            let length = last.len() as i64;
+            let additive = mask(length, length, window, &qkv);
             let (scores, values) = attention.scores(&q, &k, &v, Some(&additive));
-            let plain = scores.softmax(-1, Kind::Float).matmul(&values).transpose(1, 2).reshape([last.len() as i64, width]);
-            close(&out.narrow(0, last.start as i64, last.len() as i64), &plain, 2e-6);
+            let plain = scores.softmax(-1, Kind::Float).matmul(&values).transpose(1, 2).reshape([length, width]);
+            close(&out.narrow(0, last.start as i64, length), &plain, 2e-6);
+        }
+    }
+
+    /// Attention of 40 tokens, 4 heads of 6 columns on one key-value head: its queries, keys and values, and its output `[S, H D]`.
+    fn small(window: Option<usize>) -> (Attention, [Tensor; 3], Tensor) {
+        let attention = Attention { heads: 4, key_value_heads: 1, head_dim: 6, window };
+        let qkv = random(&[40, 36], 3) * 3.0;
+        let whole = Tensor::zeros([40, 24], (Kind::Float, Device::Cpu));
+        attention.forward_by_sequence(&qkv, &whole, std::slice::from_ref(&(0..40)), &mut WindowMasks::default()).expect("sound");
+        (attention, attention.split(&qkv, &(0..40)), whole)
+    }
+
+    #[test]
+    fn rows_that_are_added_attend_as_those_of_the_whole_do() {
+        for window in [None, Some(1), Some(5), Some(39), Some(40), Some(64)] {
+            let (attention, [q, k, v], whole) = small(window);
+            for (before, new) in [(0, 1), (0, 40), (3, 1), (3, 2), (4, 1), (5, 1), (20, 1), (20, 7), (39, 1), (30, 10)] {
+                let out = Tensor::zeros([new, 24], (Kind::Float, Device::Cpu));
+                let [k, v] = [&k, &v].map(|x| x.narrow(2, 0, before + new));
+                attention.extend(&q.narrow(2, before, new), &k, &v, &out).expect("sound");
+                let distance = distance(&out, &whole.narrow(0, before, new));
+                assert!(distance < 2e-6, "window {window:?}, {new} after {before}: {distance:.1e}");
+            }
+        }
+    }
+
+    /// Where a mask hid it, it would be read, and what is not a number would stay so.
+    #[test]
+    fn what_has_left_the_window_is_not_read() {
+        let (attention, [q, k, v], whole) = small(Some(5));
+        for new in [3, 1] {
+            let before = 40 - new;
+            for x in [&k, &v] {
+                let _ = x.narrow(2, 0, before - 4).fill_(f64::NAN);
+            }
+            let out = Tensor::zeros([new, 24], (Kind::Float, Device::Cpu));
+            attention.extend(&q.narrow(2, before, new), &k, &v, &out).expect("sound");
+            close(&out, &whole.narrow(0, before, new), 2e-6);
         }
     }
 }

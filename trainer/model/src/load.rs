@@ -27,6 +27,18 @@ pub(crate) struct Parts {
     pub(crate) copies: Vec<(Tensor, Tensor)>,
 }
 
+/// Where the trained values come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Values {
+    /// From the method: adapters at PEFT's first values of this seed, or the base model's own.
+    First {
+        /// The job's seed.
+        seed: u64,
+    },
+    /// From a checkpoint, later. Until then they are zeros, and there is no room for gradients.
+    Later,
+}
+
 /// What is being loaded, into what.
 struct Loader<'a> {
     source: &'a ModelSource,
@@ -38,13 +50,13 @@ struct Loader<'a> {
     copies: Vec<(Tensor, Tensor)>,
 }
 
-/// Loads the base model and lays out what `method` trains (nothing without one), at its first values.
+/// Loads the base model and lays out what `method` trains (nothing without one).
 pub(crate) fn parts(
     source: &ModelSource,
     method: Option<&Method>,
     arithmetic: Arithmetic,
     device: Device,
-    seed: u64,
+    values: Values,
 ) -> Result<Parts, Error> {
     let config = source.config();
     let groups = match method {
@@ -63,8 +75,14 @@ pub(crate) fn parts(
         Some(Method::Lora(lora)) => Some(lora),
         _ => None,
     };
-    let mut loader = Loader { source, arithmetic, device, lora, trainable: FlatParameters::new(groups, device)?, copies: Vec::new() };
-    loader.fill(method, seed)?;
+    let trainable = match values {
+        Values::First { .. } => FlatParameters::new(groups, device)?,
+        Values::Later => FlatParameters::without_gradients(groups, device)?,
+    };
+    let mut loader = Loader { source, arithmetic, device, lora, trainable, copies: Vec::new() };
+    if let Values::First { seed } = values {
+        loader.fill(method, seed)?;
+    }
     let blocks = (0..config.num_hidden_layers).map(|layer| loader.block(config, layer)).collect::<Result<_, Error>>()?;
     let (embedding, head) = loader.ends(config)?;
     Ok(Parts { embedding, blocks, head, trainable: loader.trainable, stage_ends, copies: loader.copies })

@@ -6,7 +6,7 @@ use crate::block::{Block, Pass, Residual, Targets, front};
 use crate::embedding::Embedding;
 use crate::head::Head;
 use crate::key_value_cache::KeyValueCache;
-use crate::load::{self, Parts};
+use crate::load::{self, Parts, Values};
 use crate::lora::Dropout;
 use crate::rope::RotaryTable;
 use crate::workspace::{Keep, Workspace};
@@ -36,13 +36,21 @@ pub struct Model {
 impl Model {
     /// Loads a base model to train: adapters at PEFT's first values (from `seed`), or every parameter.
     pub fn load(source: &ModelSource, method: &Method, precision: Precision, device: Device, seed: u64) -> Result<Self, Error> {
-        Self::assemble(source, Some(method), Arithmetic::for_training(precision, device), device, seed)
+        Self::assemble(source, Some(method), Arithmetic::for_training(precision, device), device, Values::First { seed })
+    }
+
+    /// Loads a base model, in fp32, to receive the values that `method` has trained: zeros until the caller writes them to
+    /// `trainable().master` and calls [`sync_compute_weights`](Self::sync_compute_weights). It has no gradients, so that it cannot be
+    /// trained; where every parameter is trained, it takes half of what [`load`](Self::load) takes.
+    pub fn load_to_receive(source: &ModelSource, method: &Method, device: Device) -> Result<Self, Error> {
+        Self::assemble(source, Some(method), Arithmetic::Fp32, device, Values::Later)
     }
 
     /// Loads a model to compute with, with or without a PEFT adapter's folder on it.
     pub fn load_frozen(source: &ModelSource, adapter: Option<&Path>, precision: Precision, device: Device) -> Result<Self, Error> {
         let arithmetic = Arithmetic::for_inference(precision);
-        let Some(folder) = adapter else { return Self::assemble(source, None, arithmetic, device, 0) };
+        let values = Values::First { seed: 0 };
+        let Some(folder) = adapter else { return Self::assemble(source, None, arithmetic, device, values) };
         let settings = temper_artifact::AdapterConfig::read(folder)?;
         let lora = Lora {
             r: settings.r,
@@ -51,7 +59,7 @@ impl Model {
             target_modules: settings.target_modules,
             use_rslora: settings.use_rslora,
         };
-        let mut model = Self::assemble(source, Some(&Method::Lora(lora)), arithmetic, device, 0)?;
+        let mut model = Self::assemble(source, Some(&Method::Lora(lora)), arithmetic, device, values)?;
         model.load_adapter(folder)?;
         Ok(model)
     }
@@ -61,10 +69,10 @@ impl Model {
         method: Option<&Method>,
         arithmetic: Arithmetic,
         device: Device,
-        seed: u64,
+        values: Values,
     ) -> Result<Self, Error> {
         let _guard = tch::no_grad_guard();
-        let Parts { embedding, blocks, head, trainable, stage_ends, copies } = load::parts(source, method, arithmetic, device, seed)?;
+        let Parts { embedding, blocks, head, trainable, stage_ends, copies } = load::parts(source, method, arithmetic, device, values)?;
         let config = source.config().clone();
         let rope = RotaryTable::new(&config, device);
         let workspace = Workspace::new(arithmetic, device);
@@ -111,6 +119,10 @@ impl Model {
         on_bucket: &mut dyn FnMut(usize),
     ) -> Result<f64, Error> {
         let _guard = tch::no_grad_guard();
+        if !self.trainable.has_gradients() {
+            let reason = "the model was loaded to receive values and has no gradients; load it with Model::load to train it".to_owned();
+            return Err(Error::Setting { field: "trainable.gradient", value: "without room".to_owned(), reason });
+        }
         batch.check(self.config.vocab_size)?;
         let (needed, sequences) = batch.needed();
         let masks = match dropout {

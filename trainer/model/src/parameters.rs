@@ -1,5 +1,7 @@
 //! All trained values in one flat fp32 tensor, and their gradients in another of the same layout.
 
+use crate::Error;
+use crate::layout::Entry;
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
@@ -24,7 +26,8 @@ pub struct FlatParameters {
     buckets: Vec<Range<usize>>,
     /// `[P]` fp32: the values that the optimizer changes. Call `Model::sync_compute_weights` afterwards.
     pub master: Tensor,
-    /// `[P]` fp32: sums of gradients since the caller last zeroed it.
+    /// `[P]` fp32: sums of gradients since the caller last zeroed it. Of a model that was loaded to receive values, one zero that stands
+    /// for all P: not to be written to.
     pub gradient: Tensor,
 }
 
@@ -35,21 +38,24 @@ const BUCKETS_AT_LEAST: usize = 6;
 
 impl FlatParameters {
     /// Lays out `groups` one after another. A group is what backward completes at a time (a layer): buckets end between groups.
-    pub(crate) fn new(groups: Vec<Vec<(String, Vec<usize>, bool)>>, device: Device) -> Result<Self, crate::Error> {
-        let mut parameters = Vec::new();
-        let mut ends = Vec::new();
-        let mut offset = 0;
-        for group in groups {
-            for (name, shape, decay) in group {
-                let elements: usize = shape.iter().product();
-                parameters.push(Parameter { name, shape, range: offset..offset + elements, decay });
-                offset += elements;
-            }
-            ends.push(offset);
-        }
-        let zeros =
-            || Tensor::f_zeros([offset as i64], (Kind::Float, device)).map_err(crate::Error::libtorch("allocating trained parameters"));
-        Ok(Self { parameters, buckets: buckets(&ends), master: zeros()?, gradient: zeros()? })
+    pub(crate) fn new(groups: Vec<Vec<Entry>>, device: Device) -> Result<Self, Error> {
+        let (parameters, ends) = lay_out(groups);
+        let length = ends.last().copied().unwrap_or(0);
+        Ok(Self { parameters, buckets: buckets(&ends), master: zeros(length, device)?, gradient: zeros(length, device)? })
+    }
+
+    /// The same without room for gradients.
+    pub(crate) fn without_gradients(groups: Vec<Vec<Entry>>, device: Device) -> Result<Self, Error> {
+        let (parameters, ends) = lay_out(groups);
+        let length = ends.last().copied().unwrap_or(0);
+        // Views of it are asked for while the model is put together, so that it has to be of the whole length.
+        let gradient = zeros(1, device)?.f_expand([length as i64], false).map_err(Error::libtorch("laying out trained parameters"))?;
+        Ok(Self { parameters, buckets: buckets(&ends), master: zeros(length, device)?, gradient })
+    }
+
+    /// Whether each value has a gradient of its own.
+    pub(crate) fn has_gradients(&self) -> bool {
+        self.gradient.is_contiguous()
     }
 
     /// Each parameter with its range, ascending.
@@ -98,6 +104,27 @@ impl FlatParameters {
     pub fn gradient_of(&self, parameter: &Parameter) -> Tensor {
         view(&self.gradient, &parameter.range, &parameter.shape)
     }
+}
+
+/// The parameters with their ranges, and where each group ends.
+fn lay_out(groups: Vec<Vec<Entry>>) -> (Vec<Parameter>, Vec<usize>) {
+    let mut parameters = Vec::new();
+    let mut ends = Vec::new();
+    let mut offset = 0;
+    for group in groups {
+        for (name, shape, decay) in group {
+            let elements: usize = shape.iter().product();
+            parameters.push(Parameter { name, shape, range: offset..offset + elements, decay });
+            offset += elements;
+        }
+        ends.push(offset);
+    }
+    (parameters, ends)
+}
+
+/// `[length]` fp32.
+fn zeros(length: usize, device: Device) -> Result<Tensor, Error> {
+    Tensor::f_zeros([length as i64], (Kind::Float, device)).map_err(Error::libtorch("allocating trained parameters"))
 }
 
 /// A view of `range` of a flat tensor.

@@ -2,6 +2,7 @@
 
 use crate::arithmetic::Arithmetic;
 use crate::generate::Sampling;
+use crate::load::Values;
 use crate::reference::{Reference, batch, configs, lora, model_folder, shake};
 use crate::testing::{close, distance};
 use crate::{Batch, DropoutKey, Model, save};
@@ -18,7 +19,8 @@ struct Loaded {
 fn load_as(config: &serde_json::Value, method: &Method, arithmetic: Arithmetic) -> Loaded {
     let folder = model_folder(config);
     let source = ModelSource::open(folder.path()).expect("the small model is whole");
-    let mut model = Model::assemble(&source, Some(method), arithmetic, Device::Cpu, 5).expect("the small model loads");
+    let values = Values::First { seed: 5 };
+    let mut model = Model::assemble(&source, Some(method), arithmetic, Device::Cpu, values).expect("the small model loads");
     shake(&mut model);
     Loaded { folder, source, model }
 }
@@ -193,6 +195,29 @@ fn cached_generation_follows_the_whole_sequences_logits() {
 }
 
 #[test]
+fn however_many_tokens_come_at_a_time_their_logits_are_those_of_the_whole_sequence() {
+    let _guard = tch::no_grad_guard();
+    let ids: Vec<i64> = (0..24).map(|place| place * 7 % 37).collect();
+    // The second, third and fourth bring several at once past a window of 4.
+    let ways: [&[usize]; 4] = [&[1; 24], &[6, 5, 1, 7, 2, 3], &[2, 22], &[24]];
+    for (name, config) in configs() {
+        let mut model = load(&config, &lora(0.0)).model;
+        let whole = model.logits(&ids).expect("sound ids").copy();
+        for way in ways {
+            let mut cache = model.cache(ids.len()).expect("small");
+            let mut taken = 0;
+            for new in way {
+                let logits = model.next_logits(&ids[taken..taken + new], &mut cache).expect("sound ids");
+                taken += new;
+                let distance = distance(&Tensor::from_slice(&logits), &whole.get(taken as i64 - 1));
+                assert!(distance < 1e-5, "{name}, {taken} tokens, {new} of them at once: {distance:.1e}");
+            }
+            assert_eq!(taken, ids.len());
+        }
+    }
+}
+
+#[test]
 fn an_adapter_reads_back_and_a_merged_model_computes_the_same() {
     for precision in [Precision::Fp32, Precision::Bf16] {
         let (_, config) = configs().swap_remove(4);
@@ -230,6 +255,28 @@ fn an_adapter_reads_back_and_a_merged_model_computes_the_same() {
         };
         close(&logits(&merged), &expected, tolerance);
         assert_eq!(logits(&in_files), logits(&merged));
+    }
+}
+
+#[test]
+fn a_model_that_receives_values_computes_and_saves_as_the_one_that_they_are_of() {
+    for (name, config) in configs() {
+        for method in methods() {
+            let Loaded { folder: _folder, source, mut model } = load(&config, &method);
+            let ids = batch().token_ids[..8].to_vec();
+            let mut received = Model::load_to_receive(&source, &method, Device::Cpu).expect("the small model loads");
+            received.trainable().master.shallow_clone().copy_(&model.trainable().master);
+            received.sync_compute_weights();
+            assert_eq!(received.logits(&ids).expect("sound ids"), model.logits(&ids).expect("sound ids"), "{name}");
+            let saved = |model: &Model| {
+                let out = tempfile::tempdir().expect("a temporary folder");
+                save::full(model, &source, out.path()).expect("a writable folder");
+                std::fs::read(out.path().join("model.safetensors")).expect("it was written")
+            };
+            assert!(saved(&received) == saved(&model), "{name}: the bytes differ");
+            let error = received.forward_backward(&batch(), 1.0, None, &mut |_| ()).expect_err("it has no gradients").to_string();
+            assert!(error.contains("Model::load"), "{error}");
+        }
     }
 }
 

@@ -304,15 +304,16 @@ impl<'a> Executor<'a> {
     /// Keeps what the planner wants to know of a running attempt.
     fn note(&mut self, event: &Event) {
         let now = Timestamp::now();
+        if gets_on(event, self.live.last_progress.is_some()) {
+            self.live.last_progress = Some(now);
+        }
         match event {
             Event::Started { resumed_from_step, total_steps, .. } => {
                 let started = temper_planner::Progress::started(now, *total_steps);
                 self.live.progress =
                     Some(temper_planner::Progress { step: *resumed_from_step, resumed_from_step: *resumed_from_step, ..started });
-                self.live.last_progress = Some(now);
             }
             Event::Step(step) => {
-                self.live.last_progress = Some(now);
                 if let Some(progress) = &mut self.live.progress {
                     progress.step = step.step;
                     progress.updated_at = now;
@@ -324,14 +325,22 @@ impl<'a> Executor<'a> {
                 }
             }
             Event::Evaluated { validation_loss, .. } => {
-                self.live.last_progress = Some(now);
                 if let Some(progress) = &mut self.live.progress {
                     progress.validation_loss = Some(*validation_loss);
                 }
             }
-            Event::Restarting { .. } => self.live.last_progress = Some(now),
             _ => {}
         }
+    }
+}
+
+/// Whether an event shows that training gets on. What is said of evaluations, large checkpoints and the last copy does, once training has
+/// started: before, it is about other work.
+fn gets_on(event: &Event, has_started: bool) -> bool {
+    match event {
+        Event::Started { .. } | Event::Step(_) | Event::Evaluated { .. } | Event::CheckpointSaved { .. } | Event::Restarting { .. } => true,
+        Event::Preparing { .. } => has_started,
+        _ => false,
     }
 }
 
@@ -347,5 +356,19 @@ fn ending(situation: &Situation) -> Option<Ending> {
             Some(Ending::Failed { reason: reason::INSUFFICIENT_MEMORY.to_owned(), message: message.clone() })
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::gets_on;
+    use temper_contract::Event;
+
+    #[test]
+    fn an_evaluation_is_no_stall_and_a_heartbeat_is_no_progress() {
+        let evaluating = Event::Preparing { stage: "evaluating".to_owned(), done: 1, total: 9 };
+        assert_eq!((gets_on(&evaluating, false), gets_on(&evaluating, true)), (false, true));
+        assert!(gets_on(&Event::CheckpointSaved { step: 1, path: String::new() }, true));
+        assert!(!gets_on(&Event::Heartbeat { rank: 0, step: 1 }, true));
     }
 }

@@ -15,6 +15,11 @@ impl<W: Write> HashingWriter<W> {
         Self { inner, hasher: Sha256::new(), bytes: 0 }
     }
 
+    /// The writer underneath.
+    pub(super) fn get_ref(&self) -> &W {
+        &self.inner
+    }
+
     /// The writer underneath, the digest and the number of bytes.
     pub(super) fn finish(self) -> (W, String, u64) {
         (self.inner, hexadecimal(&self.hasher.finalize()), self.bytes)

@@ -3,15 +3,17 @@
 use super::id::{Id, attempt_of};
 use super::manifest::Manifest;
 use super::state::{TrainingState, of_another};
-use super::tensor_file;
-use super::tensors::{OPTIMIZER, Tensors, WEIGHTS};
+use super::tensor_file::{self, Part};
+use super::tensors::{OPTIMIZER, Tensors, WEIGHTS, weights};
 use crate::durable::read_json;
 use crate::events::warn;
 use crate::failure::{Failure, Result};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use tch::Tensor;
 use temper_contract::layout;
+use temper_model::Parameter;
 
 pub(super) const STATE: &str = "state.json";
 
@@ -28,7 +30,16 @@ impl Found {
     /// Copies its tensors into `tensors`. All names and shapes are checked before a value changes. What then still fails is the disk's
     /// doing, and final for this process: some values may have changed, so that nothing else can be begun with them.
     pub(crate) fn load(&self, tensors: &Tensors<'_>) -> Result<()> {
-        let files = tensors.files().map(|(name, parts)| (self.folder.join(name), parts));
+        self.read(tensors.files())
+    }
+
+    /// The same for the trained values alone, `[P]` fp32: nobody who does not go on training needs the moments, which are twice as large.
+    pub(crate) fn load_weights(&self, parameters: &[Parameter], master: &Tensor) -> Result<()> {
+        self.read([weights(parameters, master)])
+    }
+
+    fn read<const FILES: usize>(&self, files: [(&'static str, Vec<Part<'_>>); FILES]) -> Result<()> {
+        let files = files.map(|(name, parts)| (self.folder.join(name), parts));
         let mut opened = Vec::with_capacity(files.len());
         for (path, parts) in &files {
             opened.push(tensor_file::open(path, parts).map_err(|error| self.unusable(path, &error))?);
@@ -88,17 +99,37 @@ pub(super) fn verify(folder: &Path, id: Id) -> std::result::Result<TrainingState
     Ok(state)
 }
 
-/// Every checkpoint with a manifest, the most preferred last.
-pub(super) fn committed(root: &Path) -> Vec<Id> {
-    let attempts = entries(root).into_iter().filter(|folder| attempt_of(folder).is_some());
-    let folders = attempts.flat_map(|attempt| entries(&attempt));
-    let mut found: Vec<Id> =
-        folders.filter(|folder| folder.join(layout::CHECKPOINT_MANIFEST).is_file()).filter_map(|folder| Id::of(&folder)).collect();
+/// Every checkpoint with a manifest, the most preferred last. What cannot be looked at is a failure: training that began anew because a
+/// volume did not answer would lose what is on it.
+pub(super) fn committed(root: &Path) -> Result<Vec<Id>> {
+    let mut found = Vec::new();
+    for attempt in entries(root)?.into_iter().filter(|folder| attempt_of(folder).is_some()) {
+        for folder in entries(&attempt)? {
+            if let Some(id) = Id::of(&folder)
+                && has_manifest(&folder)?
+            {
+                found.push(id);
+            }
+        }
+    }
     found.sort_unstable();
-    found
+    Ok(found)
 }
 
-/// What is in a folder; nothing if it cannot be listed.
-pub(super) fn entries(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder).map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
+fn has_manifest(folder: &Path) -> Result<bool> {
+    let manifest = folder.join(layout::CHECKPOINT_MANIFEST);
+    match fs::metadata(&manifest) {
+        Ok(metadata) => Ok(metadata.is_file()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(Failure::storage("look at", &manifest, &error)),
+    }
+}
+
+/// What is in a folder; nothing if there is no such folder.
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let listed = fs::read_dir(folder).and_then(|listed| listed.map(|entry| entry.map(|entry| entry.path())).collect());
+    match listed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed.map_err(Failure::at("list", folder)),
+    }
 }

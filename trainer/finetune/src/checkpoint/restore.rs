@@ -20,7 +20,7 @@ const FETCHING: &str = ".fetch";
 pub(crate) fn restore(config: &TrainerConfig) -> Result<()> {
     let Some(remote) = &config.checkpoint.mirror else { return Ok(()) };
     let root = &config.checkpoint_folder;
-    let here = committed(root);
+    let here = committed(root)?;
     let whole = here.iter().rev().copied().find(|id| verify(&root.join(id.path()), *id).is_ok());
     if whole.is_some() && whole.as_ref() == here.last() {
         return Ok(());

@@ -49,8 +49,8 @@ impl CheckpointStore {
     /// The newest whole checkpoint, to go on from. If checkpoints of a higher attempt are here, what is saved from now on goes above
     /// them, since readers would prefer them to it: executors count attempts from zero again where they have lost count, as on another
     /// machine that goes on from the store's copies. `may_rise` is false for an attempt that was replaced: that one writes below.
-    pub(crate) fn find(&mut self, may_rise: bool) -> Option<Found> {
-        let committed = committed(&self.root);
+    pub(crate) fn find(&mut self, may_rise: bool) -> Result<Option<Found>> {
+        let committed = committed(&self.root)?;
         if let Some(newest) = committed.last().filter(|newest| may_rise && newest.attempt > self.attempt) {
             let (own, above) = (self.attempt, newest.attempt.saturating_add(1));
             tracing::info!("attempt {own} writes its checkpoints as attempt {above}: there are some of attempt {}", newest.attempt);
@@ -59,17 +59,12 @@ impl CheckpointStore {
         let found = newest_whole(&self.root, &committed);
         let id = found.as_ref().map(Found::id);
         self.refused = committed.into_iter().filter(|refused| id.is_none_or(|id| *refused > id)).collect();
-        found
+        Ok(found)
     }
 
-    /// The newest whole checkpoint, with its tensors copied into `tensors`. Damaged ones are passed over with a warning. `None` if there is
-    /// none.
-    pub(crate) fn load_newest(&self, tensors: &Tensors<'_>) -> Result<Option<Found>> {
-        let found = newest_whole(&self.root, &committed(&self.root));
-        if let Some(found) = &found {
-            found.load(tensors)?;
-        }
-        Ok(found)
+    /// The newest whole checkpoint, for those who write none. Damaged ones are passed over with a warning. `None` if there is none.
+    pub(crate) fn newest(root: &Path) -> Result<Option<Found>> {
+        Ok(newest_whole(root, &committed(root)?))
     }
 
     /// Removes what interrupted saves and copies left, this attempt's and those before it: their processes are gone. Called before
@@ -77,25 +72,33 @@ impl CheckpointStore {
     pub(crate) fn clean(&self) -> Result<()> {
         create_folder(&self.attempt_folder(self.attempt))?;
         let is_over = |folder: &PathBuf| attempt_of(folder).is_some_and(|attempt| attempt <= self.attempt);
-        let written = entries(&self.root).into_iter().filter(is_over).flat_map(|folder| entries(&folder));
-        for torn in written.filter(|path| is_torn(path)) {
-            // Training does not depend on it.
-            if let Err(failure) = remove_folder(&torn) {
-                tracing::warn!("{failure}");
+        for folder in entries(&self.root)?.into_iter().filter(is_over) {
+            for torn in entries(&folder)?.into_iter().filter(|path| is_torn(path)) {
+                // Training does not depend on it.
+                if let Err(failure) = remove_folder(&torn) {
+                    tracing::warn!("{failure}");
+                }
             }
         }
         Ok(())
     }
 
     /// Writes and commits a checkpoint, then removes those that training went back before, and outdated ones; of both, those that
-    /// `may_remove` gives up. When it fails, what was committed before is untouched.
-    pub(crate) fn save(&mut self, state: &TrainingState, tensors: &Tensors<'_>, may_remove: impl Fn(&Path) -> bool) -> Result<PathBuf> {
+    /// `may_remove` gives up. When it fails, what was committed before is untouched. `got_on` is called again and again as pieces of it
+    /// become durable: a large one may take longer than a step ever does.
+    pub(crate) fn save(
+        &mut self,
+        state: &TrainingState,
+        tensors: &Tensors<'_>,
+        may_remove: impl Fn(&Path) -> bool,
+        got_on: &mut dyn FnMut(),
+    ) -> Result<PathBuf> {
         let attempt_folder = self.attempt_folder(self.attempt);
         create_folder(&attempt_folder)?;
         let aside = attempt_folder.join(format!("{ASIDE}{}", layout::step_folder(state.step)));
         let id = Id { attempt: self.attempt, step: state.step };
         let committed = self.folder(id);
-        self.write_aside(&aside, state, tensors).and_then(|files| self.commit(&aside, &committed, state.step, files)).inspect_err(
+        self.write_aside(&aside, state, tensors, got_on).and_then(|files| self.commit(&aside, &committed, state.step, files)).inspect_err(
             |_| {
                 // Give the room back; the failure that is reported is the first one.
                 let _ = fs::remove_dir_all(&aside);
@@ -107,13 +110,19 @@ impl CheckpointStore {
         Ok(committed)
     }
 
-    fn write_aside(&self, aside: &Path, state: &TrainingState, tensors: &Tensors<'_>) -> Result<BTreeMap<String, Entry>> {
+    fn write_aside(
+        &self,
+        aside: &Path,
+        state: &TrainingState,
+        tensors: &Tensors<'_>,
+        got_on: &mut dyn FnMut(),
+    ) -> Result<BTreeMap<String, Entry>> {
         remove_folder(aside)?;
         create_folder(aside)?;
         let mut files = BTreeMap::new();
         for (name, parts) in &tensors.files() {
             let path = aside.join(name);
-            let (sha256, bytes) = tensor_file::write(&path, parts).map_err(Failure::at("write", &path))?;
+            let (sha256, bytes) = tensor_file::write(&path, parts, got_on).map_err(Failure::at("write", &path))?;
             files.insert((*name).to_owned(), Entry { sha256, bytes });
         }
         let path = aside.join(STATE);
@@ -150,8 +159,12 @@ impl CheckpointStore {
     }
 
     fn remove_outdated(&self, saved: Id, may_remove: &impl Fn(&Path) -> bool) {
-        for id in outdated(committed(&self.root), self.keep, saved) {
-            self.remove(id, may_remove);
+        // Training does not depend on it, and the next save tries again.
+        match committed(&self.root) {
+            Ok(committed) => outdated(committed, self.keep, saved).into_iter().for_each(|id| {
+                self.remove(id, may_remove);
+            }),
+            Err(failure) => tracing::warn!("{failure}"),
         }
     }
 

@@ -22,16 +22,22 @@ impl<'a> Tensors<'a> {
     /// What each file holds, by its name.
     pub(super) fn files(&self) -> [(&'static str, Vec<Part<'a>>); 2] {
         // Named as torch's AdamW names them.
-        let moments = self.parts("exp_avg.", &self.moments.first).chain(self.parts("exp_avg_sq.", &self.moments.second));
-        [(WEIGHTS, self.parts("", self.master).collect()), (OPTIMIZER, moments.collect())]
+        let of = |prefix, flat| parts(prefix, self.parameters, flat);
+        let moments = of("exp_avg.", &self.moments.first).chain(of("exp_avg_sq.", &self.moments.second));
+        [weights(self.parameters, self.master), (OPTIMIZER, moments.collect())]
     }
+}
 
-    fn parts(&self, prefix: &'static str, flat: &Tensor) -> impl Iterator<Item = Part<'a>> {
-        let flat = flat.shallow_clone();
-        self.parameters.iter().map(move |parameter| Part {
-            name: format!("{prefix}{}", parameter.name),
-            shape: &parameter.shape,
-            flat: flat.narrow(0, parameter.range.start as i64, parameter.range.len() as i64),
-        })
-    }
+/// The file of the trained values, `[P]` fp32.
+pub(super) fn weights<'a>(parameters: &'a [Parameter], master: &Tensor) -> (&'static str, Vec<Part<'a>>) {
+    (WEIGHTS, parts("", parameters, master).collect())
+}
+
+fn parts<'a>(prefix: &'static str, parameters: &'a [Parameter], flat: &Tensor) -> impl Iterator<Item = Part<'a>> + use<'a> {
+    let flat = flat.shallow_clone();
+    parameters.iter().map(move |parameter| Part {
+        name: format!("{prefix}{}", parameter.name),
+        shape: &parameter.shape,
+        flat: flat.narrow(0, parameter.range.start as i64, parameter.range.len() as i64),
+    })
 }

@@ -7,6 +7,7 @@ mod heartbeat;
 mod observers;
 mod report;
 mod setup;
+mod signs;
 mod step;
 mod takeover;
 mod training;

@@ -49,7 +49,7 @@ pub(super) fn compose(config: &TrainerConfig, environment: &Environment, stop: S
     exchange.copy_from_first(&model.trainable().master)?;
 
     let mut checkpoints = CheckpointStore::new(&config.checkpoint_folder, environment.attempt, config.checkpoint.save_total_limit);
-    let found = checkpoints.find(may_rise);
+    let found = checkpoints.find(may_rise)?;
     let (state, plan) = resume(config, &data, found.as_ref())?;
     let saved_by = found.as_ref().map_or(0, |found| found.attempt);
     checkpoints.write_as(agree(&exchange, [saved_by, state.step], checkpoints.attempt(), device)?);
@@ -131,30 +131,39 @@ fn meet(config: &TrainerConfig, environment: &Environment) -> Result<Exchange> {
     if *world_size == 1 {
         return Ok(Exchange::alone());
     }
-    let patience = Duration::from_secs(config.failure.rendezvous_timeout_seconds);
-    // A collective waits for the slowest rank; how long that may be is the stall timeout's business.
+    // A collective waits for the slowest rank; how long that may be is the stall timeout's business. So is how long one may take to load
+    // its model: that every node has come is known by now.
     let timeout = Duration::from_secs(config.failure.stall_timeout_seconds);
-    let late = |error: temper_c10d::Error| {
-        Failure::new(
-            ExitCode::Rendezvous,
-            format!("rank {rank} of {world_size} did not meet the others at {master_address}:{master_port}: {error}"),
-            "check that every node's pod runs and reaches MASTER_ADDR:MASTER_PORT",
-        )
+    let failed = |error: temper_c10d::Error| {
+        let (reason, next_step) = match &error {
+            temper_c10d::Error::Timeout { .. } => (
+                ExitCode::Rendezvous,
+                "check that every node's pod reaches MASTER_ADDR:MASTER_PORT; where models take longer to load, raise failurePolicy.stallTimeoutSeconds",
+            ),
+            // Its own end says more.
+            temper_c10d::Error::PeerLost { .. } => (ExitCode::PeerLost, "see how the other ranks ended"),
+            _ => (ExitCode::Rendezvous, "check that every node's pod runs and reaches MASTER_ADDR:MASTER_PORT"),
+        };
+        let message = format!("rank {rank} of {world_size} did not meet the others at {master_address}:{master_port}: {error}");
+        Failure::new(reason, message, next_step)
     };
+    let late = |error: temper_c10d::Error| Failure { reason: ExitCode::Rendezvous, ..failed(error) };
     let prefix = format!("generation-{generation}");
+    let patience = Duration::from_secs(config.failure.rendezvous_timeout_seconds);
     let store = Store::connect(master_address, *master_port, patience).map_err(late)?;
-    // Models load in their own time on each node: meet first within the patience for that, then let collectives have theirs.
-    let arrivals = store.add(&format!("{prefix}/arrived"), 1).map_err(late)?;
+    // Models load in their own time on each node: meet first, then let collectives have theirs.
+    let arrivals = store.add(&format!("{prefix}/arrived"), 1).map_err(failed)?;
     let complete = format!("{prefix}/complete");
     if arrivals == *world_size as i64 {
-        store.set(&complete, b"1").map_err(late)?;
+        store.set(&complete, b"1").map_err(failed)?;
     }
-    store.wait(&[&complete], patience).map_err(late)?;
+    store.wait(&[&complete], timeout).map_err(failed)?;
     let group = match config.parallelism.device {
         DeviceKind::Cpu => ProcessGroup::gloo(&store, &prefix, *rank, *world_size, timeout),
         DeviceKind::Cuda => nccl(&store, &prefix, *rank, *world_size, timeout, *local_rank),
     };
-    Ok(Exchange::among(group.map_err(late)?, timeout))
+    let signs = store.prefix(&format!("{prefix}/signs")).map_err(failed)?;
+    Ok(Exchange::among(group.map_err(failed)?, signs, timeout))
 }
 
 #[cfg(feature = "cuda")]

@@ -4,8 +4,9 @@ use super::Ending;
 use super::data::Data;
 use super::evaluation::{self, LossSum};
 use super::observers::Observers;
+use super::signs::Signs;
 use crate::checkpoint::{CheckpointStore, Copier, Evaluation, Tensors, TrainingState};
-use crate::events::emit;
+use crate::events::{emit, warn};
 use crate::exchange::Exchange;
 use crate::failure::{Failure, Result};
 use crate::metrics::Metrics;
@@ -99,7 +100,8 @@ impl Training {
         Ok(Progress::Continue)
     }
 
-    /// Saves, unless this step's checkpoint is there. Only rank 0 writes; the others meet it again at the next collective.
+    /// Saves, unless this step's checkpoint is there. Only rank 0 writes. The others wait for it outside of any collective, each of which
+    /// has its time: a large checkpoint takes longer.
     pub(super) fn checkpoint(&mut self) -> Result<()> {
         let step = self.state.step;
         if step == 0 || self.saved.as_ref().is_some_and(|(saved, _)| *saved == step) {
@@ -111,7 +113,13 @@ impl Training {
             let tensors = Tensors { parameters: parameters.parameters(), master: &parameters.master, moments: &self.moments };
             let copier = self.copier.as_ref();
             let may_remove = |folder: &Path| copier.is_none_or(|copier| copier.gives_up(folder));
-            let folder = self.checkpoints.save(&self.state, &tensors, may_remove)?;
+            let (exchange, mut signs) = (&self.exchange, Signs::of("saving", &self.observers.metrics));
+            let folder = self.checkpoints.save(&self.state, &tensors, may_remove, &mut || {
+                if signs.got_on() {
+                    exchange.tell_others();
+                }
+            })?;
+            self.exchange.first_has_done(step)?;
             if let Some(copier) = copier {
                 copier.offer(&folder);
             }
@@ -119,6 +127,10 @@ impl Training {
             emit(&Event::CheckpointSaved { step, path: folder.clone() });
             self.saved = Some((step, folder));
         } else {
+            let mut signs = Signs::of("saving", &self.observers.metrics);
+            self.exchange.wait_for_first(step, || {
+                signs.got_on();
+            })?;
             self.saved = Some((step, String::new()));
         }
         self.observers.metrics.checkpoint_saved(step, self.checkpoints.attempt());
@@ -142,16 +154,17 @@ impl Training {
         }
         self.exchange.finish()?;
         // The other ranks need not wait for the last copy.
-        copier.map_or(Ok(()), |copier| finish_copies(copier, &self.observers.metrics))
+        copier.map_or(Ok(()), |copier| finish_copies(copier, &self.observers.metrics, &self.stop))
     }
 }
 
-/// Time between signs that the last checkpoint is still being copied.
-const SIGN: Duration = Duration::from_secs(1);
+/// What the last copy may take once this process was told to stop: whoever asked kills it after its grace period, of two minutes in a
+/// cluster, and a process that is killed says nothing of how it ended.
+const LAST_COPY: Duration = Duration::from_secs(30);
 
 /// Waits for the last copy. No step is finished meanwhile, so whoever looks for a stall is told that this rank gets on; the copy itself is
-/// given up when the store does not answer.
-fn finish_copies(copier: Copier, metrics: &Metrics) -> Result<()> {
+/// given up when the store does not answer, or when it takes too long after a signal to stop: the checkpoint on this machine is whole.
+fn finish_copies(copier: Copier, metrics: &Metrics, stop: &StopSignal) -> Result<()> {
     let (ended, end) = channel::<()>();
     let wait = move || {
         copier.finish();
@@ -159,9 +172,17 @@ fn finish_copies(copier: Copier, metrics: &Metrics) -> Result<()> {
     };
     let thread = std::thread::Builder::new().name("last-copy".to_owned()).spawn(wait);
     thread.map_err(|error| Failure::unexpected(format!("failed to start a thread: {error}")))?;
-    while end.recv_timeout(SIGN) == Err(RecvTimeoutError::Timeout) {
-        metrics.got_on();
-        emit(&Event::Preparing { stage: "uploading".to_owned(), done: 0, total: 0 });
+    let mut signs = Signs::of("uploading", metrics);
+    let mut told_at = None;
+    while end.recv_timeout(Signs::PERIOD) == Err(RecvTimeoutError::Timeout) {
+        signs.got_on();
+        if stop.is_set() && told_at.get_or_insert_with(Instant::now).elapsed() >= LAST_COPY {
+            warn(format!(
+                "the newest checkpoint is not copied within {} s of the signal to stop; it is on this machine",
+                LAST_COPY.as_secs()
+            ));
+            break;
+        }
     }
     Ok(())
 }

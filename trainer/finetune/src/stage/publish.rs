@@ -1,18 +1,25 @@
 //! `publish`: the finished model, written aside, loaded again, compared, hashed, and then given its name.
+//!
+//! Memory, in bytes: the model and what is loaded again are there one after the other, each `4 (P + S)` for P parameters of the base and S
+//! of the adapters, all of them in fp32. Beside it are the mapped files that it is read from, at most `4 P`, which the system takes back
+//! where memory is scarce; the largest tensor two more times, `8 V H` for an embedding of V rows of H; and
+//! [`temper_artifact::memory::PROCESS`]. There are neither gradients nor moments. `tests/tests/memory.rs` holds it to that.
+
+mod swap;
 
 use super::base_name::BaseName;
 use super::output;
-use crate::checkpoint::{self, CheckpointStore, Tensors};
+use crate::checkpoint::{self, CheckpointStore};
 use crate::compute;
-use crate::durable::{create_folder, read_json, sync_folder, write_json};
+use crate::durable::{read_json, sync_folder, write_json};
 use crate::events::emit;
 use crate::failure::{Failure, Result};
 use crate::kill_point::{self, kill_point};
-use crate::optimizer::Moments;
+use crate::process_memory::peak_resident_bytes;
 use crate::transfer;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use tch::Device;
+use std::path::Path;
+use tch::{Device, Tensor};
 use temper_artifact::{ModelSource, TokenizerSource, digest};
 use temper_contract::config::Precision;
 use temper_contract::report::{ArtifactFormat, PublishReport, TrainReport};
@@ -33,11 +40,11 @@ pub(crate) fn run(config: &TrainerConfig) -> Result<()> {
     compute::set_threads(config.parallelism.threads_per_proc)?;
     let source = ModelSource::open(&config.base_model.path)?;
     checkpoint::restore(config)?;
-    let mut model = load_trained(config, &source, &trained)?;
+    let model = load_trained(config, &source, &trained)?;
     let format = output::format(config);
-    let aside = aside(&config.output_folder)?;
+    let aside = swap::begin(&config.output_folder)?;
     let published =
-        write_checked(config, &source, &mut model, format, &aside).and_then(|()| commit(&aside, config, format)).inspect_err(|_| {
+        write_checked(config, source, model, format, &aside).and_then(|()| commit(&aside, config, format)).inspect_err(|_| {
             // Give the room back; the failure that is reported is the first one.
             let _ = fs::remove_dir_all(&aside);
         })?;
@@ -56,12 +63,12 @@ fn trained(config: &TrainerConfig) -> Result<TrainReport> {
 
 /// The base model with the final checkpoint's values.
 fn load_trained(config: &TrainerConfig, source: &ModelSource, trained: &TrainReport) -> Result<Model> {
-    let mut model = Model::load(source, &config.method, Precision::Fp32, Device::Cpu, config.hyperparameters.seed)?;
-    let moments = Moments::zeros_like(&model.trainable().master)?;
-    let checkpoints = CheckpointStore::new(&config.checkpoint_folder, 0, config.checkpoint.save_total_limit);
-    let parameters = model.trainable();
-    let tensors = Tensors { parameters: parameters.parameters(), master: &parameters.master, moments: &moments };
-    let found = checkpoints.load_newest(&tensors)?;
+    let mut model = Model::load_to_receive(source, &config.method, Device::Cpu)?;
+    let found = CheckpointStore::newest(&config.checkpoint_folder)?;
+    if let Some(found) = &found {
+        let parameters = model.trainable();
+        found.load_weights(parameters.parameters(), &parameters.master)?;
+    }
     if found.as_ref().map(|found| found.state.step) != Some(trained.step) {
         let newest = found.map_or("there is none".to_owned(), |found| {
             format!("the newest whole one is of step {}: {}", found.state.step, found.folder.display())
@@ -76,37 +83,32 @@ fn load_trained(config: &TrainerConfig, source: &ModelSource, trained: &TrainRep
     Ok(model)
 }
 
-/// A folder beside the output's, so that a rename suffices.
-fn aside(output: &Path) -> Result<PathBuf> {
-    let name = output.file_name().ok_or_else(|| {
-        Failure::invalid(format!("output folder {}: it has no name", output.display()), "give spec.output.storageUri a folder's name")
-    })?;
-    let aside = output.with_file_name(format!(".tmp-{}", name.to_string_lossy()));
-    if aside.exists() {
-        fs::remove_dir_all(&aside).map_err(Failure::at("remove", &aside))?;
-    }
-    create_folder(&aside)?;
-    Ok(aside)
-}
-
-fn write_checked(config: &TrainerConfig, source: &ModelSource, model: &mut Model, format: ArtifactFormat, folder: &Path) -> Result<()> {
-    let (mut reloaded, tolerance) = match format {
+/// Writes the model into the folder, loads it from there, and compares.
+fn write_checked(config: &TrainerConfig, source: ModelSource, mut model: Model, format: ArtifactFormat, folder: &Path) -> Result<()> {
+    let expected = logits(&mut model)?;
+    match format {
         ArtifactFormat::PeftAdapter => {
             let base = BaseName::of(&config.base_model);
-            save::adapter(model, folder, &base.name, base.revision.as_deref())?;
-            (Model::load_frozen(source, Some(folder), Precision::Fp32, Device::Cpu)?, ADAPTER_TOLERANCE)
+            save::adapter(&model, folder, &base.name, base.revision.as_deref())?;
         }
         ArtifactFormat::HuggingFace => {
-            save::full(model, source, folder)?;
+            save::full(&model, &source, folder)?;
             // A Hugging Face base's own files came along; a GGUF base has its tokenizer inside.
             if let TokenizerSource::Gguf(tokenizer) = source.tokenizer()? {
                 temper_data::write_tokenizer_files(&tokenizer, folder)?;
             }
-            (Model::load_frozen(&ModelSource::open(folder)?, None, Precision::Fp32, Device::Cpu)?, MODEL_TOLERANCE)
         }
+    }
+    // What is loaded next takes as much memory as the model: both together may be more than there is.
+    drop(model);
+    drop(source);
+    let load = |base: &Path, adapter| Model::load_frozen(&ModelSource::open(base)?, adapter, Precision::Fp32, Device::Cpu);
+    let (mut reloaded, tolerance) = match format {
+        ArtifactFormat::PeftAdapter => (load(&config.base_model.path, Some(folder))?, ADAPTER_TOLERANCE),
+        ArtifactFormat::HuggingFace => (load(folder, None)?, MODEL_TOLERANCE),
     };
-    let difference = relative_difference(model, &mut reloaded)?;
-    tracing::info!(difference, "the published model's logits were compared");
+    let difference = relative_difference(&expected, &logits(&mut reloaded)?);
+    tracing::info!(difference, peak_memory_bytes = peak_resident_bytes(), "the published model's logits were compared");
     if difference.is_nan() || difference > tolerance {
         return Err(Failure::unexpected(format!(
             "{}: loaded again, the model's logits differ by {difference:.1e} of their largest (at most {tolerance:.0e} is rounding)",
@@ -121,14 +123,18 @@ const ADAPTER_TOLERANCE: f64 = 1e-4;
 /// A whole model is fp32 too, but an adapter that is folded into its weights adds in another order in every layer.
 const MODEL_TOLERANCE: f64 = 3e-2;
 
-/// `max |a - b| / max |a|` over the logits of a fixed sequence.
-fn relative_difference(model: &mut Model, reloaded: &mut Model) -> Result<f64> {
+/// `[32, V]` fp32 logits of a fixed sequence.
+fn logits(model: &mut Model) -> Result<Tensor> {
     let vocab_size = model.config().vocab_size as i64;
     // 7919 is a prime, so the ids are spread over the vocabulary.
     let ids: Vec<i64> = (1..=32).map(|place| place * 7919 % vocab_size).collect();
-    let expected = model.logits(&ids)?;
-    let difference = (&expected - reloaded.logits(&ids)?).abs().max().double_value(&[]);
-    Ok(difference / expected.abs().max().double_value(&[]).max(f64::MIN_POSITIVE))
+    Ok(model.logits(&ids)?)
+}
+
+/// `max |a - b| / max |a|`.
+fn relative_difference(expected: &Tensor, found: &Tensor) -> f64 {
+    let difference = (expected - found).abs().max().double_value(&[]);
+    difference / expected.abs().max().double_value(&[]).max(f64::MIN_POSITIVE)
 }
 
 /// What a person finds beside the weights. Nothing of this run's place or time: equal weights make equal folders.
@@ -158,28 +164,11 @@ fn commit(aside: &Path, config: &TrainerConfig, format: ArtifactFormat) -> Resul
     let output = &config.output_folder;
     let digest = digest::of_entries(&files);
     let report = PublishReport { path: output.display().to_string(), format, digest, files };
-    if output.exists() {
-        if digest::folder(output).is_ok_and(|existing| existing == report.digest) {
-            // Published by a run that ended before its report.
-            fs::remove_dir_all(aside).map_err(Failure::at("remove", aside))?;
-            return Ok(report);
-        }
-        clear(output)?;
+    if output.exists() && digest::folder(output).is_ok_and(|existing| existing == report.digest) {
+        // Published by a run that ended before its report.
+        fs::remove_dir_all(aside).map_err(Failure::at("remove", aside))?;
+        return Ok(report);
     }
-    fs::rename(aside, output).map_err(Failure::at("rename to", output))?;
-    sync_folder(output.parent().unwrap_or(Path::new(".")))?;
+    swap::take_place(aside, output)?;
     Ok(report)
-}
-
-/// Removes what is in the output's place if it is empty or a model; anything else is somebody's.
-fn clear(output: &Path) -> Result<()> {
-    let is_empty = fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_none());
-    let is_model = ["adapter_config.json", "config.json"].iter().any(|name| output.join(name).is_file());
-    if !is_empty && !is_model {
-        return Err(Failure::invalid(
-            format!("output folder {}: it holds something that is not a model", output.display()),
-            "give spec.output.storageUri a folder of its own",
-        ));
-    }
-    fs::remove_dir_all(output).map_err(Failure::at("remove", output))
 }

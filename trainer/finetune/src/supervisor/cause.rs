@@ -88,7 +88,7 @@ fn describe(rank: usize, end: &End) -> String {
         End::Signalled(9) => format!("rank {rank} was killed by SIGKILL: when nobody sent it, the system ran out of memory"),
         End::Signalled(signal) => format!("rank {rank} was killed by signal {signal}"),
         End::Silent { seconds } => format!("rank {rank} gave no heartbeat for {seconds} s"),
-        End::Stalled { seconds } => format!("no optimizer step was finished for {seconds} s"),
+        End::Stalled { seconds } => format!("no optimizer step was finished for {seconds} s (failurePolicy.stallTimeoutSeconds)"),
     }
 }
 

@@ -36,7 +36,8 @@ pub(super) fn run(node: &Node, generation: u64, stop: &StopSignal) -> Result<Ver
     let proposed = loop {
         ranks.listen()?;
         orphans::reap(&ranks.processes);
-        if let Some(verdict) = ranks.verdict(told_to_stop) {
+        // A signal to the whole process group ends ranks that do not handle signals yet, and may be seen here only now.
+        if let Some(verdict) = ranks.verdict(told_to_stop || stop.is_set()) {
             break verdict;
         }
         match node.elsewhere() {

@@ -57,3 +57,16 @@ fn a_rank_that_copies_is_not_stalled_and_takes_nothing_back_when_it_is_lost() {
     assert_eq!(job.last_word(), LastWord::Done(StageReport::Trained(job.train_report())));
     job.must("publish");
 }
+
+#[test]
+fn who_is_told_to_stop_does_not_wait_for_a_store_that_does_not_answer() {
+    let job = copied_to(Job::new(), &silent_store());
+    job.must("prepare");
+    let mut running = job.start("train");
+    running.wait_for("sign of the copy", |event| matches!(event, Event::Preparing { stage, .. } if stage == "uploading"));
+    send(running.pid(), Signal::TERM);
+    let outcome = running.finish();
+    outcome.expect(ExitCode::Success);
+    assert!(outcome.warnings().iter().any(|warning| warning.contains("signal to stop")), "{:?}", outcome.warnings());
+    assert_eq!(job.last_word(), LastWord::Done(StageReport::Trained(job.train_report())), "training was done");
+}

@@ -1,6 +1,6 @@
 //! Told to stop at any moment of its life, as process 1 of a container too, a stage ends with 143 and loses nothing.
 
-use crate::job::{Job, Running, children, send};
+use crate::job::{Job, Running, children, send, send_to_all};
 use rustix::process::Signal;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -65,6 +65,18 @@ fn training_stops_at_any_moment_and_goes_on() {
         job.must("publish");
         assert_eq!(job.adapter(), reference.adapter(), "{name}");
     }
+}
+
+#[test]
+fn a_signal_to_the_whole_process_group_while_ranks_load_is_a_stop() {
+    let job = job().with(|config| config.failure.max_restarts = 0);
+    job.must("prepare");
+    let mut running = job.start("train");
+    running.wait_for_log("starting ranks");
+    // The ranks do not handle it yet, and die of it.
+    send_to_all(&running, Signal::TERM);
+    assert_eq!(running.finish().code(), 143);
+    job.must("train");
 }
 
 #[test]
