@@ -95,7 +95,7 @@ fn one(document: &Node) -> Result<Manifest, Vec<Problem>> {
         return Err(vec![found]);
     }
     if let Some(found) = wrong_text(document, "kind", &["FineTuneJob", "ModelVersion"]) {
-        return Err(vec![found]);
+        return Err(vec![not_yet(document).unwrap_or(found)]);
     }
     let kind = document.value.get("kind").and_then(|node| node.value.text()).unwrap_or_default();
     let definition = if kind == "ModelVersion" { crd::model_version() } else { crd::fine_tune_job() };
@@ -113,6 +113,13 @@ fn one(document: &Node) -> Result<Manifest, Vec<Problem>> {
     let mut lines = BTreeMap::new();
     document.collect_lines("", &mut lines);
     Ok(Manifest { line: document.line, resource, lines })
+}
+
+/// A kind that is planned: nobody has mistyped it.
+fn not_yet(document: &Node) -> Option<Problem> {
+    let node = document.value.get("kind")?;
+    let is_planned = matches!(node.value.text()?, "FineTuneSweep" | "ModelDeployment");
+    is_planned.then(|| Problem::new(node.line, "kind", node.value.shown(), "is not supported yet", "write FineTuneJob or ModelVersion"))
 }
 
 /// The problem with a top-level field that must be one of a few texts.

@@ -93,7 +93,11 @@ Ctrl-C saves a checkpoint and stops; a second Ctrl-C stops at once. Either way t
 const VALIDATE_EXAMPLES: &str = "\
 Examples:
   temper validate -f job.yaml
-  temper validate -f job.yaml --volume datasets=./data -o json";
+  temper validate -f job.yaml --volume datasets=./data -o json
+  # a job for a cluster, by its manifest alone: no cluster is asked
+  temper validate --cluster -f job.yaml
+
+Without --cluster this machine's limits apply: no GPUs, and files of pvc:// are looked for in the --volume folders.";
 
 const PLAN_EXAMPLES: &str = "\
 Examples:
@@ -201,6 +205,9 @@ pub struct ValidateArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub manifests: ManifestArgs,
+    /// Check for a cluster instead of this machine what the manifest alone can tell; what is in the cluster is for `plan --cluster`.
+    #[arg(long, conflicts_with_all = ["volume", "secret"])]
+    pub cluster: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub place: PlaceArgs,

@@ -15,7 +15,10 @@ use temper_contract::config::{Hyperparameters, Method};
 use temper_contract::report::{DatasetCounts, Parameters};
 use temper_crds::Timestamp;
 use temper_planner::plan::Situation;
-use temper_planner::{Problem, Stage, plan};
+use temper_planner::{Observed, Problem, Stage, plan};
+
+/// The stage that no process runs for.
+const REGISTER: &str = "register";
 
 /// What would happen.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -112,7 +115,7 @@ impl Forecast {
             job: job.validated.name.clone(),
             run: job.run.root().to_path_buf(),
             situation: sentence(&situation, checkpoint),
-            stages: stages(job, home, &situation)?,
+            stages: stages(job, home, &situation, undone(&observed))?,
             model: model.map(|model| ModelForecast::of(model, ranks)),
             examples_per_step,
             total_steps: total_steps(&job.validated.hyperparameters, dataset.as_ref(), examples_per_step),
@@ -171,7 +174,20 @@ fn sentence(situation: &Situation, checkpoint: Option<u64>) -> String {
     }
 }
 
-fn stages(job: &LocalJob, home: &Home, situation: &Situation) -> Result<Vec<StageForecast>> {
+/// The first stage that has left no report.
+fn undone(observed: &Observed) -> &'static str {
+    if observed.prepare.iter().all(|attempt| attempt.report().is_none()) {
+        Stage::Prepare.name()
+    } else if observed.training.iter().all(|training| training.attempt.report().is_none()) {
+        Stage::Train.name()
+    } else if observed.publish.iter().all(|attempt| attempt.report().is_none()) {
+        Stage::Publish.name()
+    } else {
+        REGISTER
+    }
+}
+
+fn stages(job: &LocalJob, home: &Home, situation: &Situation, undone: &'static str) -> Result<Vec<StageForecast>> {
     let validated = &job.validated;
     let parallelism = &validated.parallelism;
     let method = match &validated.method {
@@ -207,17 +223,17 @@ fn stages(job: &LocalJob, home: &Home, situation: &Situation) -> Result<Vec<Stag
             Situation::Complete => format!("{}, stage {}", register.model_name, register.stage),
             _ => format!("version {} of {}, stage {}", newest + 1, register.model_name, register.stage),
         };
-        stages.push(("register", 0, action));
+        stages.push((REGISTER, 0, action));
     }
     let next = match situation {
         Situation::Working { stage, .. }
         | Situation::BackingOff { stage, .. }
         | Situation::Awaiting { stage, .. }
         | Situation::Stopping { stage, .. } => Some(stage.name()),
-        Situation::Registering => Some("register"),
+        Situation::Registering => Some(REGISTER),
         Situation::Oversized { .. } => Some(Stage::Train.name()),
         Situation::Complete => None,
-        Situation::Suspended | Situation::Failed { .. } => Some("prepare"),
+        Situation::Suspended | Situation::Failed { .. } => Some(undone),
     };
     let next = next.and_then(|next| stages.iter().position(|(name, ..)| *name == next)).unwrap_or(stages.len());
     let state = |index: usize| match index.cmp(&next) {

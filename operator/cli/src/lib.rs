@@ -32,6 +32,7 @@ use arguments::{Cli, Command};
 use clap::{CommandFactory, FromArgMatches};
 use clap_complete::CompleteEnv;
 use exit::Exit;
+use output::aside;
 use output::format;
 use output::terminal::Terminal;
 use program::Program;
@@ -49,7 +50,7 @@ pub fn main() -> ExitCode {
     };
     let exit = result.unwrap_or_else(|error| {
         let (exit, text) = exit::report(&error);
-        eprintln!("{text}");
+        aside::say(&text);
         exit
     });
     ExitCode::from(exit.code())

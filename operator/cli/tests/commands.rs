@@ -67,7 +67,7 @@ fn version_names_both_programs() {
     let setting = Setting::new();
     setting.temper(&["version"]).ended_with(0).says("(temper.dev/v1alpha1)").says("temper-trainer 9.9.9");
     std::fs::remove_file(setting.path("trainer/temper-trainer")).expect("removed");
-    setting.temper(&["version", "-o", "json"]).ended_with(0).says("\"trainerPath\": null");
+    setting.temper(&["version", "-o", "json"]).ended_with(2).says("TEMPER_TRAINER").says("is not an executable file");
 }
 
 #[test]
@@ -89,6 +89,28 @@ fn validate_without_volumes_says_what_it_did_not_check() {
     let ran = setting.temper(&["validate", "-f", "job.yaml"]).ended_with(0);
     insta::assert_snapshot!("validate_without_volumes", ran.stdout);
     setting.temper(&["run", "-f", "job.yaml"]).ended_with(3).says("add --volume models=FOLDER").says("add --volume data=FOLDER");
+}
+
+#[test]
+fn validate_for_a_cluster_needs_nothing_but_the_manifest() {
+    let setting = Setting::new();
+    setting.edit("numProcPerNode: 2", "numNodes: 2\n    numProcPerNode: 2\n    resourcesPerNode: {limits: {nvidia.com/gpu: 2}}");
+    let on_a_cluster = ["validate", "--cluster", "-f", "job.yaml"];
+    setting.temper(&["validate", "-f", "job.yaml"]).ended_with(3).says("not checked: listings: for a cluster").says("add --cluster");
+    let ran = setting.temper(&on_a_cluster).ended_with(0).says("listings is valid").says("temper plan --cluster asks the cluster");
+    assert!(!ran.stdout.contains("--volume"), "{}", ran.stdout);
+    let help = setting.temper(&["validate", "--help"]).ended_with(0);
+    help.says("temper validate --cluster -f job.yaml").says("Without --cluster this machine's limits apply");
+
+    // What a cluster cannot run is found by the same rules as the operator's, with its line.
+    setting.edit("pvc://models/base.gguf", "file:///models/base.gguf");
+    setting.edit("nvidia.com/gpu: 2", "nvidia.com/gpu: 3");
+    let ran = setting.temper(&on_a_cluster).ended_with(3).says("a pod cannot see this machine's files");
+    let ran = ran.says("must equal numProcPerNode");
+    assert!(ran.stdout.contains("job.yaml:6") && !ran.stdout.contains("not checked"), "{}", ran.stdout);
+    let on_this_machine = setting.temper(&["validate", "-f", "job.yaml"]).ended_with(3);
+    assert!(!on_this_machine.stdout.contains("add --cluster"), "it would not help: {}", on_this_machine.stdout);
+    setting.temper(&["validate", "--cluster", "-f", "job.yaml", "--volume", "models=models"]).ended_with(2).says("--volume");
 }
 
 #[test]
@@ -175,6 +197,12 @@ fn plan_knows_the_state_of_the_run() {
     setting.misbehave("interrupt-in-train", "");
     setting.run(&[]).ended_with(130);
     plan(&[]).says("would continue at step 3").says("1,800 rows trained on");
+    setting.misbehave("fail-train", "13\n13\n13\n");
+    setting.run(&[]).ended_with(4);
+    let failed = plan(&["-o", "json"]).says("failed (RestartsExhausted)").stdout;
+    let failed: Value = serde_json::from_str(&failed).expect("JSON");
+    let stages: Vec<_> = failed["stages"].as_array().expect("a list").iter().map(|stage| &stage["state"]).collect();
+    assert_eq!(stages, ["done", "next", "later", "later"], "what is done is not done again");
     setting.run(&[]).ended_with(0);
     plan(&["-o", "yaml"]).says("situation: \"complete: nothing to do\"");
 }

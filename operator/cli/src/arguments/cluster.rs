@@ -123,7 +123,7 @@ pub struct LogsArgs {
     /// The attempt before the last one.
     #[arg(short, long, conflicts_with_all = ["attempt", "follow"])]
     pub previous: bool,
-    /// Only the last lines of each pod.
+    /// Only the last lines of each pod; with --rank, the last ones of that rank.
     #[arg(long, value_name = "LINES")]
     pub tail: Option<u32>,
     /// Only what was said in this time, such as 5m or 1h30m.

@@ -41,7 +41,7 @@ fn matching(names: impl IntoIterator<Item = String>, current: &OsStr) -> Vec<Com
 
 /// The words of the command line that is being completed: the shell hands them on to this process.
 fn words() -> Vec<String> {
-    std::env::args().skip(1).collect()
+    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 /// Names in the namespace that the words mean; none where they cannot be had at once.

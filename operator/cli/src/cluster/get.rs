@@ -6,6 +6,7 @@ use crate::cluster::kind::Kind;
 use crate::cluster::target::{self, Target};
 use crate::cluster::{lookup, watch};
 use crate::exit::{Exit, Stop};
+use crate::output::aside;
 use crate::output::cluster::columns::{self, Cell};
 use crate::output::cluster::job_rows::Look;
 use crate::output::cluster::{job_rows, version_rows};
@@ -149,7 +150,7 @@ fn shown(groups: &[Group], target: &Target, arguments: &GetArgs, terminal: Termi
             let text = tables(groups, look(arguments, terminal), terminal, Timestamp::now());
             if text.is_empty() && matches!(target, Target::All(_)) {
                 let place = if arguments.all_namespaces { "any namespace".to_owned() } else { format!("namespace {namespace}") };
-                eprintln!("No resources found in {place}.");
+                aside::say(format_args!("No resources found in {place}."));
             }
             Ok(text)
         }

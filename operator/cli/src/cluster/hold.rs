@@ -6,6 +6,7 @@ use crate::cluster::lookup;
 use crate::cluster::resize::Size;
 use crate::cluster::waiting;
 use crate::exit::{Exit, Stop};
+use crate::output::aside;
 use crate::output::cluster::holding::Goal;
 use crate::output::format;
 use crate::program::Program;
@@ -51,7 +52,7 @@ pub fn resume(arguments: &ResumeArgs, program: Program) -> Result<Exit> {
             return Err(Stop::cluster(message, "create it anew, or under another name").into());
         }
         if size.is_empty() && !job.spec.suspend {
-            eprintln!("{} is not suspended", arguments.name);
+            aside::say(format_args!("{} is not suspended", arguments.name));
             return wait(&session, &job, Goal::Going, &arguments.wait, program).await;
         }
         let spec = resumed(&job, size, program)?;
@@ -85,7 +86,7 @@ fn resumed(job: &FineTuneJob, size: Size, program: Program) -> Result<Value, Sto
 async fn change(session: &Session, job: &FineTuneJob, spec: Value, verb: &str) -> Result<FineTuneJob, Stop> {
     let name = job.metadata.name.as_deref().unwrap_or_default();
     if let Some(other) = manager_of_suspend(job.metadata.managed_fields.as_deref().unwrap_or_default()) {
-        eprintln!("note: {other} manages spec.suspend and may set it back; change it there too");
+        aside::say(format_args!("note: {other} manages spec.suspend and may set it back; change it there too"));
     }
     let jobs: Api<FineTuneJob> = Api::namespaced(session.client.clone(), &session.namespace);
     let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };

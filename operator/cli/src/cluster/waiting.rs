@@ -2,6 +2,7 @@
 
 use crate::cluster::access::Session;
 use crate::exit::{Exit, Stop};
+use crate::output::aside;
 use crate::output::cluster::holding::{Goal, Narrator, Pods, Verdict};
 use crate::output::format;
 use crate::program::Program;
@@ -43,7 +44,7 @@ pub async fn until(session: &Session, job: &FineTuneJob, goal: Goal, limit: Opti
             Some(change) = job_changes.next() => seen.job(change, job.uid()),
             Some(change) = pod_changes.next() => seen.pods(change),
             _ = looks.tick() => {}
-            () = &mut overdue => return Err(too_late(&name, limit.unwrap_or_default(), program).into()),
+            () = &mut overdue => return Err(too_late(&name, goal, limit.unwrap_or_default(), program).into()),
             _ = &mut interrupted => {
                 let next = format!("what becomes of it: {} describe {name}", program.name());
                 return Err(Stop::new(Exit::Interrupted, "no longer waiting; what was asked for goes on all the same", next).into());
@@ -51,7 +52,7 @@ pub async fn until(session: &Session, job: &FineTuneJob, goal: Goal, limit: Opti
         }
         let Some(job) = &seen.job else { continue };
         let (told, verdict) = narrator.look(job.as_ref(), seen.pods.there(), began.elapsed());
-        told.iter().for_each(|line| eprintln!("{line}"));
+        told.iter().for_each(aside::say);
         match verdict {
             Verdict::Wait => {}
             Verdict::Done(sentence) => {
@@ -63,9 +64,13 @@ pub async fn until(session: &Session, job: &FineTuneJob, goal: Goal, limit: Opti
     }
 }
 
-fn too_late(name: &str, limit: Duration, program: Program) -> Stop {
+fn too_late(name: &str, goal: Goal, limit: Duration, program: Program) -> Stop {
     let next = format!("it goes on all the same; see {} describe {name}", program.name());
-    Stop::cluster(format!("{name} is not there after {} s (--timeout)", limit.as_secs()), next)
+    let not_yet = match goal {
+        Goal::Suspended => "is not suspended yet",
+        Goal::Going => "does not go on yet",
+    };
+    Stop::cluster(format!("{name} {not_yet} after {} s (--timeout)", limit.as_secs()), next)
 }
 
 /// What was last seen.
@@ -96,7 +101,7 @@ impl Seen {
     fn complain(&mut self, error: &watcher::Error) {
         let trouble = error.to_string();
         if self.trouble.as_ref() != Some(&trouble) {
-            eprintln!("{trouble}; trying again");
+            aside::say(format_args!("{trouble}; trying again"));
             self.trouble = Some(trouble);
         }
     }

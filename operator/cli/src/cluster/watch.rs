@@ -7,6 +7,7 @@ use crate::cluster::kind::Kind;
 use crate::cluster::lookup;
 use crate::cluster::target::Target;
 use crate::exit::Exit;
+use crate::output::aside;
 use crate::output::cluster::columns::{Cell, Widths};
 use crate::output::format;
 use crate::output::live::Live;
@@ -171,7 +172,7 @@ impl Display<'_> {
             return if board.open == 0 { self.redraw(board) } else { Ok(true) };
         }
         if let Some(trouble) = board.trouble.as_ref().filter(|trouble| Some(*trouble) != known.as_ref()) {
-            eprintln!("{trouble}; trying again");
+            aside::say(format_args!("{trouble}; trying again"));
         }
         let Some(object) = object else { return Ok(true) };
         let text = match self.arguments.output {

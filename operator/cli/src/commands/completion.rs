@@ -23,7 +23,7 @@ pub fn run(arguments: &CompletionArgs) -> Result<Exit> {
 
 /// As it was called: by its path, or found in PATH.
 fn this_program() -> String {
-    let called = std::env::args().next().unwrap_or_default();
+    let called = std::env::args_os().next().unwrap_or_default();
     match std::env::current_exe() {
         Ok(path) if Path::new(&called).components().count() > 1 => path.display().to_string(),
         _ => "temper".to_owned(),

@@ -10,6 +10,7 @@ use crate::local::inputs::Digests;
 use crate::local::job::{self, LocalJob};
 use crate::local::volumes::Volumes;
 use crate::manifests;
+use crate::output::aside;
 use crate::output::forecast_text;
 use crate::output::format;
 use crate::output::terminal::Terminal;
@@ -36,7 +37,7 @@ pub fn run(arguments: &PlanArgs, terminal: Terminal) -> Result<Exit> {
     for manifest in &manifests {
         let forecast = match job::check(&manifest.job, &volumes) {
             Ok((validated, sources)) => {
-                job::without_effect(&validated).into_iter().for_each(|note| eprintln!("note: {note}"));
+                job::without_effect(&validated).into_iter().for_each(|note| aside::say(format_args!("note: {note}")));
                 let job = LocalJob::new(&manifest.job, validated, sources, &home, &mut digests)?;
                 Forecast::of(&job, &home)?
             }

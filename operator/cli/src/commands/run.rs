@@ -14,6 +14,7 @@ use crate::local::state::RunState;
 use crate::local::trainer_binary;
 use crate::local::volumes::Volumes;
 use crate::manifests;
+use crate::output::aside;
 use crate::output::format::{self, Format};
 use crate::output::progress::{self, Progress};
 use crate::output::terminal::Terminal;
@@ -50,7 +51,7 @@ pub fn run(arguments: &RunArgs, terminal: Terminal) -> Result<Exit> {
     for manifest in &manifests {
         match job::check(&manifest.job, &volumes) {
             Ok((validated, sources)) => {
-                job::without_effect(&validated).into_iter().for_each(|note| eprintln!("note: {note}"));
+                job::without_effect(&validated).into_iter().for_each(|note| aside::say(format_args!("note: {note}")));
                 checked.push((manifest, validated, sources));
             }
             Err(problems) => findings.extend(manifest.locate(problems)),
@@ -178,7 +179,7 @@ fn compare(job: &LocalJob, arguments: &RunArgs, wishes: &Wishes, progress: &mut 
 /// run does not go on: what is remembered of it tells them apart from what it copies from now on.
 fn start_over(job: &LocalJob) -> Result<()> {
     if let Some(place) = job.validated.checkpoint_location.as_ref().filter(|place| place.is_remote()) {
-        eprintln!("note: copies of earlier checkpoints stay in {}", place.uri);
+        aside::say(format_args!("note: copies of earlier checkpoints stay in {}", place.uri));
     }
     let state = RunState { started_over_at: Some(Timestamp::now()), ..RunState::default() };
     let remember = || durable::write_json(&job.run.state(), &state);
@@ -214,16 +215,21 @@ fn interrupted(job: &LocalJob) -> Stop {
     Stop::new(Exit::Interrupted, format!("interrupted{saved}"), format!("the same command continues: {}", typed_command()))
 }
 
+/// The words of the command line. One that is no text is shown as far as it is.
+fn words() -> impl Iterator<Item = String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned())
+}
+
 /// The command line as it was typed, less `--fresh`: that would not continue.
 fn typed_command() -> String {
-    let words = std::env::args().filter(|word| word != "--fresh");
+    let words = words().filter(|word| word != "--fresh");
     words.map(|word| crate::shell::quoted(&word)).collect::<Vec<_>>().join(" ")
 }
 
 fn invocation(arguments: &RunArgs) -> Invocation {
     let given = |flag: &str, value: &Option<std::path::PathBuf>| value.clone().filter(|_| typed(flag));
     Invocation {
-        program: std::env::args().next().filter(|program| program.contains('/')).unwrap_or_else(|| "temper".to_owned()),
+        program: words().next().filter(|program| program.contains('/')).unwrap_or_else(|| "temper".to_owned()),
         home: given("--home", &arguments.place.home),
         trainer: given("--trainer", &arguments.place.trainer),
     }
@@ -231,5 +237,5 @@ fn invocation(arguments: &RunArgs) -> Invocation {
 
 /// Whether a flag stands on the command line (and not in the environment, which the next command inherits).
 fn typed(flag: &str) -> bool {
-    std::env::args().any(|word| word == flag || word.strip_prefix(flag).is_some_and(|rest| rest.starts_with('=')))
+    words().any(|word| word == flag || word.strip_prefix(flag).is_some_and(|rest| rest.starts_with('=')))
 }

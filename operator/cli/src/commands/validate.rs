@@ -12,7 +12,7 @@ use crate::manifests::{self, Finding, JobManifest};
 use crate::output::format;
 use anyhow::Result;
 use serde::Serialize;
-use temper_planner::{Problem, ValidatedFineTuneJob};
+use temper_planner::{Capabilities, Problem, ValidatedFineTuneJob, validate};
 
 /// What was found.
 #[derive(Debug, Default, Serialize)]
@@ -34,7 +34,11 @@ pub fn run(arguments: &ValidateArgs) -> Result<Exit> {
             let volumes = Volumes::new(&arguments.manifests.volume, &arguments.manifests.secret);
             for job in &jobs {
                 report.jobs.push(job.name().to_owned());
-                let problems = check(job, &volumes, arguments, &mut report.not_checked)?;
+                let problems = if arguments.cluster {
+                    check_for_a_cluster(job, &mut report.not_checked)
+                } else {
+                    check(job, &volumes, arguments, &mut report.not_checked)?
+                };
                 report.problems.extend(job.locate(problems));
             }
         }
@@ -43,6 +47,18 @@ pub fn run(arguments: &ValidateArgs) -> Result<Exit> {
     let text = format::machine_text(arguments.output.output, &report)?;
     format::print(&text.unwrap_or_else(|| shown(&report)))?;
     Ok(if report.valid { Exit::Success } else { Exit::InvalidInput })
+}
+
+/// What the manifest alone tells of a job that pods are to run.
+fn check_for_a_cluster(manifest: &JobManifest, not_checked: &mut Vec<String>) -> Vec<Problem> {
+    if let Err(problems) = validate(&manifest.job, Capabilities::CLUSTER) {
+        return problems;
+    }
+    not_checked.push(format!(
+        "{}: whether what it names is in the cluster, and machines have room for it; temper plan --cluster asks the cluster",
+        manifest.name()
+    ));
+    Vec::new()
 }
 
 fn check(manifest: &JobManifest, volumes: &Volumes, arguments: &ValidateArgs, not_checked: &mut Vec<String>) -> Result<Vec<Problem>> {
@@ -54,6 +70,8 @@ fn check(manifest: &JobManifest, volumes: &Volumes, arguments: &ValidateArgs, no
             if wrong.is_empty() {
                 not_checked
                     .extend(absent.iter().map(|problem| format!("{}: what {} names: {}", problem.path, problem.value, problem.next_step)));
+            } else if validate(&manifest.job, Capabilities::CLUSTER).is_ok() {
+                not_checked.push(format!("{}: for a cluster, where this machine's limits do not apply: add --cluster", manifest.name()));
             }
             return Ok(wrong);
         }

@@ -25,7 +25,12 @@ struct Versions {
 
 /// Prints versions.
 pub fn run(arguments: &VersionArgs) -> Result<Exit> {
-    let trainer_path = trainer_binary::find(arguments.place.trainer.as_deref()).ok();
+    // One that was named should be there; of the usual places none may have one.
+    let named = arguments.place.trainer.as_deref();
+    let trainer_path = match trainer_binary::find(named) {
+        Err(stop) if named.is_some() => return Err(stop.into()),
+        found => found.ok(),
+    };
     let trainer = trainer_path.clone().and_then(|path| Trainer::new(path).version());
     let versions = Versions { temper: env!("CARGO_PKG_VERSION"), api_version: temper_crds::API_VERSION, trainer_path, trainer };
     let text = format::machine_text(arguments.output.output, &versions)?;

@@ -9,7 +9,7 @@ use temper_contract::env;
 
 /// Variables of this process that a trainer also gets. A trainer's numbers must not depend on the rest (`OMP_*` and `MKL_*` would
 /// change them), and credentials are none of its business unless a job names a place that takes them: see [`identity`].
-const PASSED_ON: [&str; 25] = [
+const PASSED_ON: [&str; 30] = [
     "PATH",
     "HOME",
     "TMPDIR",
@@ -30,6 +30,11 @@ const PASSED_ON: [&str; 25] = [
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
     "TEMPER_STORAGE_RETRIES",
@@ -124,8 +129,14 @@ mod tests {
 
     #[test]
     fn secrets_and_thread_settings_of_the_shell_stay_outside() {
-        let ours = [("PATH", "/bin"), ("AWS_SECRET_ACCESS_KEY", "x"), ("OMP_NUM_THREADS", "64"), ("MKL_NUM_THREADS", "64")]
-            .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let ours = [
+            ("PATH", "/bin"),
+            ("https_proxy", "http://proxy"),
+            ("AWS_SECRET_ACCESS_KEY", "x"),
+            ("OMP_NUM_THREADS", "64"),
+            ("MKL_NUM_THREADS", "64"),
+        ]
+        .map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let manifest = BTreeMap::from([("GLOO_SOCKET_IFNAME".to_owned(), "lo".to_owned())]);
         let environment = base(ours, &manifest, 2, Path::new("/run/last-words"));
         let environment = for_node(environment, Node { rank: 1, world_size: 4, master_port: Some(29_500), attempt: 3 });
@@ -148,6 +159,7 @@ mod tests {
                 "TEMPER_ATTEMPT=3",
                 "TEMPER_TERMINATION_MESSAGE_PATH=/run/last-words",
                 "WORLD_SIZE=4",
+                "https_proxy=http://proxy",
             ]
         );
     }

@@ -1,5 +1,6 @@
 //! Progress as bars and spinners, for a terminal.
 
+use super::aside;
 use crate::output::pace::Pace;
 use crate::output::phrase;
 use crate::output::progress::Progress;
@@ -91,7 +92,7 @@ impl Progress for Bars {
 
     fn say(&mut self, line: &str) {
         if self.bar.is_hidden() {
-            eprintln!("{line}");
+            aside::say(line);
         } else {
             self.bar.println(line);
         }

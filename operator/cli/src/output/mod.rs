@@ -1,6 +1,7 @@
 //! What people and machines see.
 
 pub mod answers;
+pub mod aside;
 pub mod bars;
 pub mod cluster;
 pub mod forecast_text;

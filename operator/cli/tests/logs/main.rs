@@ -220,19 +220,72 @@ fn a_stage_is_followed_to_its_own_end() {
     assert!(ran.stderr.contains("the job goes on"), "{}", ran.stderr);
 }
 
+/// A line that a rank of node 1 logs.
+fn said(rank: u64, message: &str) -> &'static str {
+    let line = json!({ "level": "INFO", "stage": "rank", "node": 1, "rank": rank, "message": message });
+    Box::leak(line.to_string().into_boxed_str())
+}
+
 #[test]
 fn one_rank_is_asked_of_its_own_node_only() {
-    let said = |rank: u64| {
-        let line = json!({ "level": "INFO", "stage": "rank", "node": 1, "rank": rank, "message": format!("I am {rank}") });
-        &*Box::leak(line.to_string().into_boxed_str())
-    };
     let server = Server::start(training())
         .with_pod(pod("train", 0, 0, "running"), vec![vec![Line(500, "not this node")]])
-        .with_pod(pod("train", 0, 1, "running"), vec![vec![Line(1000, said(2)), Line(2000, said(3))]]);
+        .with_pod(pod("train", 0, 1, "running"), vec![vec![Line(1000, said(2, "I am 2")), Line(2000, said(3, "I am 3"))]]);
     assert_eq!(logs(&server, &["--rank", "3"]).stdout, ["[1/3] I am 3"]);
     assert!(!server.asked().iter().any(|target| target.contains("train-0-0/log")));
-    let none = logs(&server, &["--rank", "9"]);
-    assert!(none.code == Some(7) && none.stderr.contains("no such rank"), "{}", none.stderr);
+}
+
+#[test]
+fn a_rank_that_the_job_does_not_have_is_refused_at_once() {
+    let server = Server::start(training())
+        .with_pod(pod("train", 0, 0, "running"), vec![vec![Line(500, "not this one"), Hang]])
+        // The job had three nodes when this attempt began.
+        .with_pod(pod("train", 0, 2, "running"), vec![vec![Line(1000, said(5, "I am 5"))]]);
+    for arguments in [&["--rank", "99"][..], &["--rank", "99", "-f"]] {
+        let none = logs(&server, arguments);
+        assert_eq!(none.code, Some(7), "{}", none.stderr);
+        for part in ["--rank 99: tiny has no such rank, but 4 ranks", "numNodes 2 with numProcPerNode 2", "0 to 3"] {
+            assert!(none.stderr.contains(part), "{part}: {}", none.stderr);
+        }
+    }
+    assert!(!server.asked().iter().any(|target| target.contains("/log?")), "no log is opened");
+    assert_eq!(logs(&server, &["--rank", "5"]).stdout, ["[1/5] I am 5"]);
+    // It has this rank, and nobody runs it at the moment.
+    let gone = logs(&server, &["--rank", "3"]);
+    assert!(gone.code == Some(7) && gone.stderr.contains("the pod of tiny that this rank runs in is not there"), "{}", gone.stderr);
+}
+
+/// The server, which counts lines, would count those of the other ranks as well.
+#[test]
+fn the_last_lines_of_a_rank_are_lines_of_that_rank() {
+    let chatter = (0..20).map(|number| Line(4000 + number, said(2, "chatter")));
+    let spoken = [Line(1000, said(3, "one")), Line(2000, said(3, "two")), Line(3000, said(3, "three"))];
+    let log: Vec<Step> = spoken.into_iter().chain(chatter).collect();
+    let formats: [&[&str]; 2] = [&[], &["-o", "json"]];
+    for more in formats {
+        let server = Server::start(training()).with_pod(pod("train", 0, 1, "running"), vec![log.clone()]);
+        let ran = logs(&server, &[&["--rank", "3", "--tail", "2"], more].concat());
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        let [first, second] = &ran.stdout[..] else { panic!("{:?}", ran.stdout) };
+        assert!(first.contains("two") && second.contains("three"), "{:?}", ran.stdout);
+        assert!(!server.asked().iter().any(|target| target.contains("tailLines")), "{:?}", server.asked());
+    }
+}
+
+#[test]
+fn what_a_rank_says_is_followed_from_its_last_lines_on() {
+    let backlog = vec![Line(1000, said(3, "one")), Line(2000, said(3, "two")), Line(3000, said(2, "chatter"))];
+    let ended = vec![Line(4000, said(3, "three")), Pod(pod("train", 0, 1, "terminated")), Job(job("Complete", "Complete"))];
+    let server = Server::start(training()).with_pod(
+        pod("train", 0, 1, "running"),
+        // What was there; the same again, with what comes; nothing after the pod's end.
+        vec![backlog.clone(), [backlog, ended].concat(), vec![]],
+    );
+    let ran = logs(&server, &["-f", "--rank", "3", "--tail", "1"]);
+    assert_eq!((ran.code, ran.stdout), (Some(0), ["[1/3] two", "[1/3] three"].map(str::to_owned).to_vec()), "{}", ran.stderr);
+    let asked = server.asked();
+    let of_log: Vec<_> = asked.iter().filter(|target| target.contains("/log?")).map(|target| target.contains("follow=true")).collect();
+    assert!(of_log.starts_with(&[false, true]), "{asked:#?}");
 }
 
 #[test]

@@ -248,7 +248,7 @@ async fn suspend_waits_for_the_checkpoint_and_resume_for_the_training() {
 
     let ran = temper(&namespace, &["suspend", "listings", "--no-wait"]).ended_with(0);
     assert!(ran.stdout.starts_with("listings is asked to stop"), "{}", ran.stdout);
-    temper(&namespace, &["suspend", "listings", "--timeout", "1s"]).ended_with(7).says(&["is not there after 1 s"]);
+    temper(&namespace, &["suspend", "listings", "--timeout", "1s"]).ended_with(7).says(&["is not suspended yet after 1 s"]);
     let managers = namespace.api::<FineTuneJob>().get("listings").await.unwrap().metadata.managed_fields.unwrap();
     assert!(managers.iter().any(|entry| entry.manager.as_deref() == Some("temper")), "{managers:?}");
 

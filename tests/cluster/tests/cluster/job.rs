@@ -66,8 +66,15 @@ fn file_name(path: &Path) -> String {
 /// # Panics
 /// When the API server refuses it, or the model cannot be copied.
 pub(crate) async fn fill_models(nodes: &Nodes, namespace: &Namespace) {
-    let models = nodes.claim(namespace, "models").await;
-    std::fs::copy(smollm2(), models.join(file_name(&smollm2()))).unwrap();
+    fill_with_model(&nodes.claim(namespace, "models").await);
+}
+
+/// Puts the base model into a claim's folder.
+///
+/// # Panics
+/// When it cannot be copied.
+pub(crate) fn fill_with_model(folder: &Path) {
+    std::fs::copy(smollm2(), folder.join(file_name(&smollm2()))).unwrap();
 }
 
 /// Writes the job's rows into a folder; always the same.

@@ -10,6 +10,7 @@ mod lost_node;
 mod object_store;
 mod reference;
 mod release;
+mod sample;
 mod tiny_model;
 mod uninstall;
 mod volumes;

@@ -7,6 +7,7 @@ use crate::cluster::logs::scope::Scope;
 use crate::cluster::logs::seen::Seen;
 use crate::cluster::logs::{MOST_PODS, selector};
 use crate::exit::Exit;
+use crate::output::aside;
 use anyhow::Result;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
@@ -44,9 +45,9 @@ pub(super) async fn run(session: &Session, job: &FineTuneJob, scope: Scope, mut 
             && (printer.is_done() || overdue <= Some(Instant::now()))
         {
             if !printer.is_done() {
-                eprintln!("==> a log has no end, though its pod should have one; it is left");
+                aside::say(format_args!("==> a log has no end, though its pod should have one; it is left"));
             }
-            eprintln!("==> {}", end.sentence);
+            aside::say(format_args!("==> {}", end.sentence));
             return Ok(Exit::Success);
         }
         let overdue = overdue.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
@@ -88,7 +89,7 @@ fn carry_out(moves: Vec<Move>, roster: &mut Roster, printer: &mut Printer) {
                 roster.opened(&pod.uid, number);
             }
             Move::End(number) => printer.pod_ended(number),
-            Move::Tell(text) => eprintln!("==> {text}"),
+            Move::Tell(text) => aside::say(format_args!("==> {text}")),
         }
     }
 }
@@ -134,7 +135,7 @@ impl Story {
         let sentence = format!("{}: {}", ready.reason, ready.message.lines().collect::<Vec<_>>().join("; "));
         if self.said.as_ref() != Some(&sentence) {
             if !speaks {
-                eprintln!("==> {sentence}");
+                aside::say(format_args!("==> {sentence}"));
             }
             self.said = Some(sentence);
         }
@@ -143,7 +144,7 @@ impl Story {
     fn complain(&mut self, error: &watcher::Error) {
         let trouble = error.to_string();
         if self.trouble.as_ref() != Some(&trouble) {
-            eprintln!("==> {trouble}; trying again");
+            aside::say(format_args!("==> {trouble}; trying again"));
             self.trouble = Some(trouble);
         }
     }

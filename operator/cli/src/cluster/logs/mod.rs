@@ -3,7 +3,7 @@
 //! | Module | What it is |
 //! |---|---|
 //! | `seen`, `scope` | the pods that are there, and which of them are meant |
-//! | `source`, `position` | one pod's log, across lost connections |
+//! | `source`, `position`, `tail` | one pod's log, across lost connections |
 //! | `merge`, `printer` | all of them in the order of their times |
 //! | `follow`, `roster` | across new pods, tries and stages, until the job ends |
 
@@ -15,11 +15,13 @@ mod roster;
 mod scope;
 mod seen;
 mod source;
+mod tail;
 
 use crate::arguments::cluster::LogsArgs;
 use crate::cluster::access::{self, Session};
 use crate::cluster::lookup;
 use crate::exit::{Exit, Stop};
+use crate::output::aside;
 use crate::output::terminal::Terminal;
 use crate::program::Program;
 use anyhow::Result;
@@ -56,6 +58,7 @@ pub fn run(arguments: &LogsArgs, terminal: Terminal, program: Program) -> Result
         let api: Api<Pod> = Api::namespaced(session.client.clone(), &session.namespace);
         let pods = pods(&session, &api, &arguments.name).await?;
         let scope = scope::choose(asked, &pods, &job)?;
+        scope::check_rank(asked.rank, scope, &pods, &job)?;
         let wanted = Wanted { follow: arguments.follow, tail: arguments.tail, since: arguments.since };
         let printer = Printer::new(session.clone(), api, wanted, arguments.rank, arguments.output, terminal);
         if arguments.follow {
@@ -80,19 +83,20 @@ fn selector(job: &str) -> String {
 async fn snapshot(job: &FineTuneJob, pods: &[Seen], mut printer: Printer) -> Result<Exit> {
     for pod in pods {
         if let State::Waiting(why) = &pod.state {
-            eprintln!("{} says nothing yet{}", pod.name, why.as_ref().map(|why| format!(": {why}")).unwrap_or_default());
+            aside::say(format_args!("{} says nothing yet{}", pod.name, why.as_ref().map(|why| format!(": {why}")).unwrap_or_default()));
         }
     }
     let speaking: Vec<&Seen> = pods.iter().filter(|pod| !matches!(pod.state, State::Waiting(_))).collect();
     if speaking.is_empty() && pods.is_empty() {
         let name = job.metadata.name.as_deref().unwrap_or_default();
-        return Err(Stop::cluster(format!("{name} has no such rank: no pod runs it"), "see how many there are: temper describe").into());
+        let next = format!("see which pods there are: kubectl get pods -l {}", selector(name));
+        return Err(Stop::cluster(format!("the pod of {name} that this rank runs in is not there"), next).into());
     }
     for pod in speaking.iter().take(MOST_PODS) {
         printer.open(pod);
     }
     if speaking.len() > MOST_PODS {
-        eprintln!("these are the logs of {MOST_PODS} of {} pods; choose others with --rank", speaking.len());
+        aside::say(format_args!("these are the logs of {MOST_PODS} of {} pods; choose others with --rank", speaking.len()));
     }
     while !printer.is_done() {
         if !printer.advance().await? {

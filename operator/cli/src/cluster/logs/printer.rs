@@ -5,7 +5,9 @@ use crate::cluster::access::Session;
 use crate::cluster::logs::merge::{Merge, Next};
 use crate::cluster::logs::seen::Seen;
 use crate::cluster::logs::source::{self, Item, Wanted};
+use crate::cluster::logs::tail::Tail;
 use crate::exit::Stop;
+use crate::output::aside;
 use crate::output::cluster::log_line::{Reader, Speaker};
 use crate::output::cluster::when::When;
 use crate::output::format;
@@ -66,11 +68,21 @@ impl Printer {
         let (sender, receiver) = watch::channel(pod.state == super::State::Ended);
         let (session, what) = (self.session.clone(), format!("read the log of pod {}", pod.name));
         let refused = move |error: &kube::Error| session.refused(&what, error);
-        let lines = source::lines(self.pods.clone(), pod.name.clone(), self.wanted.clone(), receiver, refused);
+        let lines = source::lines(self.pods.clone(), pod.name.clone(), self.wanted.clone(), self.tail(), receiver, refused);
         self.readers.push(Reader::new(Speaker { pod: pod.name.clone(), stage: pod.attempt.stage.name().to_owned(), node: pod.node }));
         self.ended.push(sender);
         self.read(number, lines);
         number
+    }
+
+    /// Counts the last lines of one rank, where they are asked for: of those that would be printed.
+    fn tail(&self) -> Option<Tail> {
+        let (most, rank) = (self.wanted.tail?, self.rank?);
+        let (mut reader, format, when) = (Reader::default(), self.format, self.when.clone());
+        Some(Tail::new(most, move |at, line| match format {
+            LogFormat::Text => reader.text(line, at, Some(rank), &when, Terminal::PLAIN).is_some(),
+            LogFormat::Json => reader.json(line, Some(rank)).is_some(),
+        }))
     }
 
     /// From now on pods are new: all that they say is asked for.
@@ -133,7 +145,7 @@ impl Printer {
                 self.held.insert(number, lines);
             }
             Some(Item::Note(note)) => {
-                eprintln!("{note}");
+                aside::say(&note);
                 self.read(number, lines);
             }
             Some(Item::Refused(stop)) => {

@@ -91,6 +91,20 @@ pub(super) fn choose(asked: Asked, pods: &[Seen], job: &FineTuneJob) -> Result<S
     }
 }
 
+/// Refuses a rank that the job does not have: nobody would ever speak. Pods from before it was made smaller may have more of them.
+pub(super) fn check_rank(rank: Option<u64>, scope: Scope, pods: &[Seen], job: &FineTuneJob) -> Result<(), Stop> {
+    let trainer = &job.spec.trainer;
+    let ranks = u64::from(trainer.num_nodes).saturating_mul(trainer.num_proc_per_node.into());
+    let Some(rank) = rank.filter(|rank| *rank >= ranks && !pods.iter().any(|pod| scope.takes(pod))) else { return Ok(()) };
+    let name = job.metadata.name.as_deref().unwrap_or_default();
+    let (there, next) = match ranks.checked_sub(1) {
+        Some(last @ 1..) => (format!("{ranks} ranks"), format!("name one of 0 to {last}, or leave out --rank")),
+        _ => ("1 rank".to_owned(), "name --rank 0, or leave it out".to_owned()),
+    };
+    let size = format!("numNodes {} with numProcPerNode {}", trainer.num_nodes, trainer.num_proc_per_node);
+    Err(Stop::cluster(format!("--rank {rank}: {name} has no such rank, but {there} ({size})"), next))
+}
+
 fn is_complete(job: &FineTuneJob) -> bool {
     let conditions = job.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     conditions.iter().any(|condition| condition.type_ == COMPLETE && condition.status == ConditionStatus::True)

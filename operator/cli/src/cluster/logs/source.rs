@@ -1,6 +1,7 @@
 //! One pod's log as a stream of lines, which outlives lost connections.
 
 use crate::cluster::logs::position::Position;
+use crate::cluster::logs::tail::{Kept, Tail};
 use crate::exit::Stop;
 use futures::stream::{BoxStream, unfold};
 use futures::{AsyncBufReadExt, StreamExt};
@@ -55,6 +56,10 @@ struct Source {
     ended: watch::Receiver<bool>,
     refused: Box<dyn Fn(&kube::Error) -> Stop + Send>,
     lines: Option<Lines>,
+    /// Counts the last lines, while what has been written so far is read to its end.
+    tail: Option<Tail>,
+    /// What it has kept and is not handed on yet.
+    kept: Kept,
     position: Position,
     /// Whether the log was opened after the pod's end, so that its end is the end.
     is_last: bool,
@@ -64,11 +69,13 @@ struct Source {
     is_over: bool,
 }
 
-/// The lines of a pod's log. `ended` says whether the pod has ended; `refused` what to say of an error.
+/// The lines of a pod's log; of what has been written so far only those that `tail` keeps, if there is one: then the API server counts
+/// none. `ended` says whether the pod has ended; `refused` what to say of an error.
 pub(super) fn lines(
     pods: Api<Pod>,
     pod: String,
     wanted: Wanted,
+    tail: Option<Tail>,
     ended: watch::Receiver<bool>,
     refused: impl Fn(&kube::Error) -> Stop + Send + 'static,
 ) -> BoxStream<'static, Item> {
@@ -79,6 +86,8 @@ pub(super) fn lines(
         ended,
         refused: Box::new(refused),
         lines: None,
+        tail,
+        kept: Kept::new(),
         position: Position::default(),
         is_last: false,
         opened: 0,
@@ -92,7 +101,14 @@ pub(super) fn lines(
 impl Source {
     async fn next(&mut self) -> Option<Item> {
         loop {
+            if let Some((at, line)) = self.kept.pop_front() {
+                return Some(Item::Line(at, line));
+            }
             if self.is_over {
+                // However it ended, what was kept is all there is.
+                if self.release() {
+                    continue;
+                }
                 return None;
             }
             let item = match self.lines.take() {
@@ -111,9 +127,10 @@ impl Source {
         let since_time = self.position.reopen();
         let parameters = LogParams {
             container: Some(CONTAINER.to_owned()),
-            follow: !self.is_last,
+            // What has been written so far has an end only where it is not followed.
+            follow: !self.is_last && self.tail.is_none(),
             timestamps: true,
-            tail_lines: self.wanted.tail.filter(|_| is_first).map(i64::from),
+            tail_lines: self.wanted.tail.filter(|_| is_first && self.tail.is_none()).map(i64::from),
             // What is asked for first counts until there is a line to go on from.
             since_seconds: self.wanted.since.filter(|_| since_time.is_none()).map(|since| since.as_secs().max(1).cast_signed()),
             since_time,
@@ -153,7 +170,8 @@ impl Source {
         match timeout(limit, lines.read_until(b'\n', &mut bytes)).await {
             Ok(Ok(0)) => {
                 self.is_over = self.is_last;
-                if !self.is_over {
+                // Whoever has read what was there goes on at once with what comes.
+                if !self.release() && !self.is_over {
                     self.pause().await;
                 }
                 None
@@ -162,13 +180,29 @@ impl Source {
                 self.lines = Some(lines);
                 (self.failures, self.wait) = (0, WAITS.0);
                 let (at, line) = self.dated(&bytes);
-                self.position.is_new(at, &line).then_some(Item::Line(at, line))
+                if !self.position.is_new(at, &line) {
+                    return None;
+                }
+                match &mut self.tail {
+                    Some(tail) => {
+                        tail.take(at, line);
+                        None
+                    }
+                    None => Some(Item::Line(at, line)),
+                }
             }
             Ok(Err(error)) => self.failed(&error.to_string()).await,
             Err(_) if self.is_last => self.failed("its log stands still").await,
             // Asked again, from where it is.
             Err(_) => None,
         }
+    }
+
+    /// Hands on what was kept of what had been written so far; false where nothing was counted.
+    fn release(&mut self) -> bool {
+        let Some(tail) = self.tail.take() else { return false };
+        self.kept = tail.into_kept();
+        true
     }
 
     /// A line, and its time, which stands before it. What the kubelet adds of its own has none.

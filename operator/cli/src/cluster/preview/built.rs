@@ -29,7 +29,7 @@ pub(super) fn parts(job: &ValidatedFineTuneJob, owner: &Owner, status: &FineTune
     let stages = [
         (Stage::Prepare, prepare(job, owner, &settings, next(status, StageName::Prepare))),
         (Stage::Train, trainers(job, owner, &settings, next(status, StageName::Train), nodes, processes, job.max_restarts)),
-        (Stage::Publish, publish(job, owner, &settings, next(status, StageName::Publish))),
+        (Stage::Publish, publish(job, owner, &settings, next(status, StageName::Publish), None)),
     ];
     let mut seen = BTreeSet::new();
     let all = stages.into_iter().flat_map(|(stage, objects)| objects.into_iter().map(move |object| Part { stage, object }));
