@@ -43,7 +43,7 @@ func podTemplate(job *api.FineTuneJob, places Places, settings Settings, stage s
 			WithReadOnlyRootFilesystem(true).
 			WithCapabilities(corev1ac.Capabilities().WithDrop("ALL"))).
 		WithTerminationMessagePath(terminationMessage).
-		WithTerminationMessagePolicy(corev1.TerminationMessageReadFile).
+		WithTerminationMessagePolicy(corev1.TerminationMessageFallbackToLogsOnError).
 		WithVolumeMounts(mounts...)
 	pod := corev1ac.PodSpec().
 		WithAutomountServiceAccountToken(false).
@@ -103,7 +103,12 @@ func resourcesOf(job *api.FineTuneJob, stage string) *corev1ac.ResourceRequireme
 		maps.Copy(requests, given.Requests)
 		return corev1ac.ResourceRequirements().WithLimits(given.Limits).WithRequests(requests)
 	}
-	requests := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1"), corev1.ResourceMemory: resource.MustParse("1Gi")}
+	memory := resource.MustParse("1Gi")
+	if stage == Publish && job.Status.Parameters != nil {
+		mebibytes := (job.Status.Parameters.Total*4*11/10+1<<20-1)>>20 + 512
+		memory = resource.MustParse(fmt.Sprintf("%dMi", mebibytes))
+	}
+	requests := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1"), corev1.ResourceMemory: memory}
 	cpu, limited := given.Limits[corev1.ResourceCPU]
 	if !limited {
 		return corev1ac.ResourceRequirements().WithRequests(requests)

@@ -53,6 +53,9 @@ func ranksPolicy(job *api.FineTuneJob, settings Settings) *networkingv1ac.Networ
 		).
 		WithEgress(
 			networkingv1ac.NetworkPolicyEgressRule().WithTo(peers),
-			networkingv1ac.NetworkPolicyEgressRule().WithPorts(port(corev1.ProtocolUDP, 53), port(corev1.ProtocolTCP, 53)),
+			networkingv1ac.NetworkPolicyEgressRule().WithPorts(
+				port(corev1.ProtocolUDP, 53), port(corev1.ProtocolTCP, 53),
+				port(corev1.ProtocolUDP, 5353), port(corev1.ProtocolTCP, 5353),
+			),
 		)
 }
