@@ -225,6 +225,9 @@ pub struct PlanArgs {
     /// Ask a cluster's API server, by a dry run, what it would make of the job and of the objects that the operator makes for it.
     #[arg(long)]
     pub cluster: bool,
+    /// With --cluster: the operator's pods name no user and no groups (the chart's trainer.podsWithoutUser, as for OpenShift).
+    #[arg(long, requires = "cluster")]
+    pub pods_without_user: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub access: AccessArgs,

@@ -6,34 +6,23 @@ use crate::names;
 use crate::owner::Owner;
 use crate::pod;
 use crate::settings::Settings;
+use crate::work::{Try, Work};
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use temper_crds::label;
 use temper_planner::{Stage, ValidatedFineTuneJob};
 
-/// A Job that prepares or publishes. No queue holds it: it takes no accelerator.
-pub(crate) fn of_stage(
-    job: &ValidatedFineTuneJob,
-    owner: &Owner,
-    settings: &Settings,
-    stage: Stage,
-    attempt: u64,
-    parameters: Option<u64>,
-) -> Job {
-    batch_job(owner, stage, attempt, pod::of_stage(job, owner, settings, stage, attempt, parameters))
+/// The Job of this try. One that trains is an Indexed one, of one pod a node; no queue holds another, which takes no accelerator.
+pub(crate) fn of(job: &ValidatedFineTuneJob, owner: &Owner, settings: &Settings, attempt: Try) -> Job {
+    let mut batch_job = batch_job(owner, attempt.stage(), attempt.number, pod::of(job, owner, settings, attempt));
+    if let Work::Train { num_nodes, .. } = attempt.work {
+        train(&mut batch_job, job, num_nodes);
+    }
+    batch_job
 }
 
-/// The Job of a training attempt: an Indexed one, of one pod a node.
-pub(crate) fn of_attempt(
-    job: &ValidatedFineTuneJob,
-    owner: &Owner,
-    settings: &Settings,
-    attempt: u64,
-    num_nodes: usize,
-    num_proc_per_node: usize,
-) -> Job {
-    let template = pod::of_node(job, owner, settings, attempt, num_nodes, num_proc_per_node);
-    let mut batch_job = batch_job(owner, Stage::Train, attempt, template);
+/// What a Job that trains has beside the others.
+fn train(batch_job: &mut Job, job: &ValidatedFineTuneJob, num_nodes: usize) {
     batch_job.metadata.labels.get_or_insert_default().extend(job.placement.queue_labels.clone());
     if let Some(spec) = &mut batch_job.spec {
         let topology = &job.placement.topology;
@@ -46,7 +35,6 @@ pub(crate) fn of_attempt(
         // The queue says when it begins, and whether it goes on; without one nobody is to be asked.
         spec.suspend = job.placement.queue_labels.contains_key(label::KUEUE_QUEUE_NAME).then_some(true);
     }
-    batch_job
 }
 
 fn batch_job(owner: &Owner, stage: Stage, attempt: u64, template: PodTemplateSpec) -> Job {

@@ -34,6 +34,7 @@ mod service;
 mod settings;
 mod stages;
 mod volumes;
+mod work;
 
 pub use config::trainer_config;
 pub use model_version::model_version;

@@ -11,9 +11,10 @@ use crate::resources;
 use crate::security;
 use crate::settings::Settings;
 use crate::volumes::{Mounted, mounted};
+use crate::work::{Try, Work};
 use k8s_openapi::api::core::v1::{Container, ContainerPort, LocalObjectReference, PodSpec, PodTemplateSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use temper_planner::{Stage, ValidatedFineTuneJob};
+use temper_planner::ValidatedFineTuneJob;
 
 /// The program, in the image's PATH.
 const PROGRAM: &str = "temper-trainer";
@@ -22,38 +23,23 @@ const TRAINING_GRACE_SECONDS: i64 = 120;
 /// Nothing is lost where a stage is begun again.
 const GRACE_SECONDS: i64 = 30;
 
-/// A pod that prepares or publishes. It needs no accelerator, so nothing of where training runs is copied to it. `parameters` is how many
-/// it holds in memory, if it does and that is known.
-pub(crate) fn of_stage(
-    job: &ValidatedFineTuneJob,
-    owner: &Owner,
-    settings: &Settings,
-    stage: Stage,
-    attempt: u64,
-    parameters: Option<u64>,
-) -> PodTemplateSpec {
-    let environment = Variables::of_stage(job, settings, attempt);
-    let resources = resources::without_accelerator(&job.placement.resources, parameters);
-    template(job, owner, settings, stage, attempt, environment, resources)
-}
-
-/// A pod that trains: one node of an attempt.
-pub(crate) fn of_node(
-    job: &ValidatedFineTuneJob,
-    owner: &Owner,
-    settings: &Settings,
-    attempt: u64,
-    num_nodes: usize,
-    num_proc_per_node: usize,
-) -> PodTemplateSpec {
-    let world_size = num_nodes * num_proc_per_node;
-    let placement = &job.placement;
-    let environment = Variables::of_stage(job, settings, attempt).with_node(&owner.name, attempt, world_size);
-    let resources = resources::of_trainer(&placement.resources);
-    let mut template = template(job, owner, settings, Stage::Train, attempt, environment, resources);
-    if let Some(pod) = &mut template.spec {
+/// The pods of this try. Of where training runs nothing is copied to those of the other stages, which need no accelerator.
+pub(crate) fn of(job: &ValidatedFineTuneJob, owner: &Owner, settings: &Settings, attempt: Try) -> PodTemplateSpec {
+    let environment = Variables::of_stage(job, settings, attempt.number);
+    let of_trainer = &job.placement.resources;
+    let (environment, resources) = match attempt.work {
+        Work::Prepare => (environment, resources::without_accelerator(of_trainer, None)),
+        Work::Publish { parameters } => (environment, resources::without_accelerator(of_trainer, parameters)),
+        Work::Train { num_nodes, num_proc_per_node } => {
+            let world_size = num_nodes * num_proc_per_node;
+            (environment.with_node(&owner.name, attempt.number, world_size), resources::of_trainer(of_trainer))
+        }
+    };
+    let mut template = template(job, owner, settings, attempt, environment, resources);
+    if let (Work::Train { num_nodes, num_proc_per_node }, Some(pod)) = (attempt.work, &mut template.spec) {
+        let placement = &job.placement;
         pod.subdomain = Some(names::service(&owner.name));
-        pod.affinity = (num_nodes > 1).then(|| near_each_other(&owner.name, attempt));
+        pod.affinity = (num_nodes > 1).then(|| near_each_other(&owner.name, attempt.number));
         pod.node_selector = Some(placement.node_selector.clone()).filter(|selector| !selector.is_empty());
         pod.tolerations = Some(tolerations(&placement.tolerations));
         pod.priority_class_name = placement.priority_class_name.clone();
@@ -70,11 +56,11 @@ fn template(
     job: &ValidatedFineTuneJob,
     owner: &Owner,
     settings: &Settings,
-    stage: Stage,
-    attempt: u64,
+    attempt: Try,
     environment: Variables,
     resources: ResourceRequirements,
 ) -> PodTemplateSpec {
+    let stage = attempt.stage();
     let Mounted { volumes, mounts } = mounted(&owner.name, &Places::of(job, owner), stage);
     let placement = &job.placement;
     let container = Container {
@@ -94,7 +80,7 @@ fn template(
     };
     let pull_secrets = placement.image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() });
     PodTemplateSpec {
-        metadata: Some(ObjectMeta { labels: Some(of_try(&owner.name, stage, attempt)), ..ObjectMeta::default() }),
+        metadata: Some(ObjectMeta { labels: Some(of_try(&owner.name, stage, attempt.number)), ..ObjectMeta::default() }),
         spec: Some(PodSpec {
             automount_service_account_token: Some(false),
             containers: vec![container],

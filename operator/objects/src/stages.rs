@@ -10,12 +10,13 @@ use crate::owner::Owner;
 use crate::places::Places;
 use crate::service::service;
 use crate::settings::Settings;
+use crate::work::{Try, Work};
 use temper_contract::TrainerConfig;
-use temper_planner::{Stage, ValidatedFineTuneJob};
+use temper_planner::ValidatedFineTuneJob;
 
 /// For `Intent::EnsurePrepare`.
 pub fn prepare(job: &ValidatedFineTuneJob, owner: &Owner, settings: &Settings, attempt: u64) -> Vec<Object> {
-    transfer(job, owner, settings, Stage::Prepare, attempt, None)
+    transfer(job, owner, settings, Try { number: attempt, work: Work::Prepare })
 }
 
 /// For `Intent::EnsureTrainers`. `max_restarts` is the configuration's (see [`trainer_config`]).
@@ -31,7 +32,7 @@ pub fn trainers(
     let mut config = trainer_config(job, owner, max_restarts);
     (config.parallelism.num_nodes, config.parallelism.num_proc_per_node) = (num_nodes, num_proc_per_node);
     let policy = network_policy::of_ranks(owner, settings, config.parallelism.world_size(), config.checkpoint.mirror.is_some());
-    let batch_job = job::of_attempt(job, owner, settings, attempt, num_nodes, num_proc_per_node);
+    let batch_job = job::of(job, owner, settings, Try { number: attempt, work: Work::Train { num_nodes, num_proc_per_node } });
     let mut objects = foundation(job, owner, settings, num_nodes, &config);
     objects.extend([Object::NetworkPolicy(Box::new(policy)), Object::Service(Box::new(service(owner))), Object::Job(Box::new(batch_job))]);
     stamped(objects)
@@ -39,24 +40,17 @@ pub fn trainers(
 
 /// For `Intent::EnsurePublish`. `parameters` is the model's number of them, where it is known: they are all held in memory.
 pub fn publish(job: &ValidatedFineTuneJob, owner: &Owner, settings: &Settings, attempt: u64, parameters: Option<u64>) -> Vec<Object> {
-    transfer(job, owner, settings, Stage::Publish, attempt, parameters)
+    transfer(job, owner, settings, Try { number: attempt, work: Work::Publish { parameters } })
 }
 
 /// A stage of one pod that may go anywhere.
-fn transfer(
-    job: &ValidatedFineTuneJob,
-    owner: &Owner,
-    settings: &Settings,
-    stage: Stage,
-    attempt: u64,
-    parameters: Option<u64>,
-) -> Vec<Object> {
+fn transfer(job: &ValidatedFineTuneJob, owner: &Owner, settings: &Settings, attempt: Try) -> Vec<Object> {
     // The same as the first training attempt's, so that between stages the ConfigMap is seldom written.
     let config = trainer_config(job, owner, job.max_restarts);
     let mut objects = foundation(job, owner, settings, job.parallelism.num_nodes, &config);
     objects.extend([
         Object::NetworkPolicy(Box::new(network_policy::of_transfer(owner))),
-        Object::Job(Box::new(job::of_stage(job, owner, settings, stage, attempt, parameters))),
+        Object::Job(Box::new(job::of(job, owner, settings, attempt))),
     ]);
     stamped(objects)
 }

@@ -146,6 +146,19 @@ impl ModelConfig {
         tensors
     }
 
+    /// Refuses a model that transformers trains with what is not done here. Only training is concerned. `folder` is what it was read
+    /// from: a GGUF file cannot say it.
+    pub fn check_trains(&self, folder: &Path) -> Result<(), Error> {
+        const FIELD: &str = "attention_dropout";
+        match self.raw.get(FIELD) {
+            Some(value) if !value.is_null() && value.as_f64() != Some(0.0) => {
+                let reason = "dropout of attention is not supported yet; set it to 0 in a copy of the model's folder";
+                Err(Error::field(&folder.join("config.json"), FIELD, value, reason))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses a model whose computation no config.json can describe, before it is written as a whole model in Hugging Face's layout: what
     /// is read back would compute something else. `path` is what the model was read from.
     pub fn check_saves_whole(&self, path: &Path) -> Result<(), Error> {

@@ -40,6 +40,7 @@ pub fn check(config: &TrainerConfig) -> Result<ModelCheck, Problem> {
         )
     };
     let source = ModelSource::open(&config.base_model.path).map_err(unreadable)?;
+    source.config().check_trains(source.path()).map_err(unreadable)?;
     let unfit = |error: temper_artifact::Error| match &config.method {
         Method::Lora(lora) => Problem::new(
             "spec.method.lora.targetModules",

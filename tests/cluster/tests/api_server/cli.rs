@@ -292,6 +292,12 @@ async fn a_dry_run_shows_what_would_be_made_and_makes_nothing() {
         plan["warnings"].as_array().unwrap().iter().any(|warning| warning.as_str().unwrap().contains("claim runs is ReadWriteOnce")),
         "{plan:#}"
     );
+    let users = |flags: &[&str]| {
+        let plan = temper(&namespace, &[&["plan", "--cluster", "-f", &path, "-o", "json"], flags].concat()).ended_with(0).json();
+        let pods = plan["objects"].as_array().unwrap().iter().filter(|object| object["kind"] == "Pod");
+        pods.map(|pod| pod["manifest"]["spec"]["securityContext"]["runAsUser"].as_u64()).collect::<Vec<_>>()
+    };
+    assert_eq!((users(&[]), users(&["--pods-without-user"])), (vec![Some(65532); 3], vec![None; 3]));
     let text = temper(&namespace, &["plan", "--cluster", "-f", &path]).ended_with(0);
     text.says(&["would be created", "listings-a0-0 (x2)", "PersistentVolumeClaim datasets is not there", "add --volume models=FOLDER"]);
 

@@ -135,10 +135,7 @@ impl Act {
             Self::Crash { attempt } | Self::Hold { attempt } | Self::Finish { attempt } => attempt,
             Self::Release => return Ok(ready == "Suspended"),
         };
-        let labels = format!("{}=train,{}={attempt}", label::STAGE, label::ATTEMPT);
-        let pods = world.pods().list(&ListParams::default().labels(&labels)).await.map_err(|error| error.to_string())?;
-        let running = pods.items.iter().filter(|pod| pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running")));
-        Ok(running.count() == 2)
+        Ok(world.running_now("tiny", attempt).await?.len() == 2)
     }
 
     async fn carry_out(self, world: &World) {

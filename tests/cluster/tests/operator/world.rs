@@ -153,15 +153,20 @@ impl World {
 
     /// Waits until the attempt's pods run; their names in the order of their nodes.
     pub(crate) async fn running(&self, job: &str, attempt: u64, nodes: usize) -> Vec<String> {
-        let selector = format!("{}={job},{}=train,{}={attempt}", label::JOB_NAME, label::STAGE, label::ATTEMPT);
         wait::eventually(wait::PATIENCE, &format!("attempt {attempt} of {job} runs on {nodes} nodes"), async || {
-            let found = self.pods().list(&ListParams::default().labels(&selector)).await.map_err(|error| error.to_string())?;
-            let mut running: Vec<(usize, String)> =
-                found.items.iter().filter(|pod| phase(pod) == "Running").map(|pod| (index(pod), pod.name_any())).collect();
-            running.sort();
-            if running.len() == nodes { Ok(running.into_iter().map(|(_, name)| name).collect()) } else { Err(format!("{running:?}")) }
+            let running = self.running_now(job, attempt).await?;
+            if running.len() == nodes { Ok(running) } else { Err(format!("{running:?}")) }
         })
         .await
+    }
+
+    /// The attempt's pods that run at this moment; their names in the order of their nodes.
+    pub(crate) async fn running_now(&self, job: &str, attempt: u64) -> Result<Vec<String>, String> {
+        let selector = format!("{}={job},{}=train,{}={attempt}", label::JOB_NAME, label::STAGE, label::ATTEMPT);
+        let found = self.pods().list(&ListParams::default().labels(&selector)).await.map_err(|error| error.to_string())?;
+        let mut running: Vec<&Pod> = found.items.iter().filter(|pod| phase(pod) == "Running").collect();
+        running.sort_by_key(|pod| index(pod));
+        Ok(running.into_iter().map(ResourceExt::name_any).collect())
     }
 
     /// Ends the attempt's pods as a training that is done does.

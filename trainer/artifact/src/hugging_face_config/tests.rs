@@ -1,7 +1,7 @@
 use super::*;
 use crate::RopeScaling;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn file(value: Value) -> JsonObject {
     let Value::Object(fields) = value else { panic!("an object") };
@@ -130,4 +130,17 @@ fn what_is_not_supported_is_refused_by_field_and_value() {
         assert!(message.starts_with(&start), "{changes}: {message}");
         assert!(message.contains(value) && message.contains(reason), "{changes}: {message}");
     }
+}
+
+#[test]
+fn what_would_be_trained_in_another_way_is_read_but_not_trained() {
+    let checked = |changes: Value| accepted(changes).check_trains(Path::new(""));
+    for harmless in [json!({}), json!({"attention_dropout": null}), json!({"attention_dropout": 0.0}), json!({"attention_dropout": 0})] {
+        assert!(checked(harmless.clone()).is_ok(), "{harmless}");
+    }
+    let refused = checked(json!({"attention_dropout": 0.1})).expect_err("refused").to_string();
+    assert!(
+        refused.starts_with("failed to accept config.json: attention_dropout is 0.1: ") && refused.contains("set it to 0"),
+        "{refused}"
+    );
 }

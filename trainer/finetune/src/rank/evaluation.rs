@@ -1,12 +1,10 @@
 //! The held-out loss, each rank a part of it.
 
-use crate::events::emit;
+use super::signs::Signs;
 use crate::exchange::Exchange;
 use crate::failure::Result;
 use crate::metrics::Metrics;
 use crate::stop_signal::StopSignal;
-use std::time::{Duration, Instant};
-use temper_contract::Event;
 use temper_data::{FlatBatch, TokenCache};
 use temper_model::{Batch, Model};
 
@@ -35,39 +33,17 @@ pub(super) fn evaluate(
     let examples: Vec<usize> = (0..cache.len()).collect();
     let mine: Vec<&[usize]> = examples.chunks(batch_size.max(1)).skip(exchange.rank()).step_by(exchange.world_size()).collect();
     let (mut nats, mut targets) = (0.0, 0.0);
-    let mut reporter = Reporter::new(mine.len());
-    for (index, examples) in mine.iter().enumerate() {
+    // Each rank says so to its supervisor, which takes one that does not get on for stalled.
+    let mut signs = Signs::of_parts("evaluating", mine.len(), metrics);
+    for examples in mine {
         if stop.is_set() {
             break;
         }
         let (sum, count) = model.loss_sum(&flat_batch(cache, examples))?;
         nats += sum;
         targets += count as f64;
-        metrics.got_on();
-        reporter.done(index + 1);
+        signs.got_on();
     }
     let [nats, targets, stops] = exchange.sum([nats, targets, f64::from(u8::from(stop.is_set()))], metrics.device())?;
     Ok((stops == 0.0).then_some(LossSum { nats, targets }))
-}
-
-/// Says how far this rank's part is, a few times a second. Every rank says so to its supervisor, which takes one that does not get on for
-/// stalled.
-struct Reporter {
-    total: usize,
-    last: Instant,
-}
-
-impl Reporter {
-    const PERIOD: Duration = Duration::from_millis(250);
-
-    fn new(total: usize) -> Self {
-        Self { total, last: Instant::now() }
-    }
-
-    fn done(&mut self, batches: usize) {
-        if batches == self.total || self.last.elapsed() >= Self::PERIOD {
-            self.last = Instant::now();
-            emit(&Event::Preparing { stage: "evaluating".to_owned(), done: batches as u64, total: self.total as u64 });
-        }
-    }
 }

@@ -30,6 +30,7 @@ fn report(config: &TrainerConfig) -> InspectReport {
     });
     let model = source.and_then(|source| {
         inspect_text(config, &source, &mut problems);
+        noted(&mut problems, MODEL, "correct the field that is named", source.config().check_trains(source.path()));
         noted(&mut problems, MODEL, "publish the adapter by itself, or use the model's safetensors folder", output::check(config, &source));
         inspect_model(config, &source, &mut problems)
     });

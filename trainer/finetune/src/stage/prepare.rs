@@ -13,6 +13,7 @@ use temper_contract::{TrainerConfig, layout};
 pub(crate) fn run(config: &TrainerConfig) -> Result<()> {
     transfer::fetch_inputs(config)?;
     let source = ModelSource::open(&config.base_model.path)?;
+    source.config().check_trains(source.path())?;
     output::check(config, &source)?;
     let report = temper_data::prepare(config, &source, &mut |event| emit(&event))?;
     kill_point(kill_point::PREPARE_REPORT);

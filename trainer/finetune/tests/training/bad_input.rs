@@ -85,6 +85,16 @@ fn an_unknown_target_module_is_found_by_every_stage() {
 }
 
 #[test]
+fn a_model_that_others_train_with_dropout_of_attention_is_not_trained_without() {
+    let job = Job::new();
+    let path = job.config.base_model.path.join("config.json");
+    let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&path).expect("readable")).expect("JSON");
+    config["attention_dropout"] = serde_json::json!(0.1);
+    fs::write(&path, config.to_string()).expect("writable");
+    must_fail(&job, "prepare", ExitCode::InvalidInput, &["config.json", "attention_dropout is 0.1", "set it to 0"]);
+}
+
+#[test]
 fn a_configuration_that_is_not_json_is_named() {
     let job = Job::new();
     let mut command = job.command("train");

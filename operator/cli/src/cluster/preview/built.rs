@@ -22,8 +22,8 @@ pub(super) struct Part {
 }
 
 /// What the operator makes for each stage's next try; what several stages share stands with the first.
-pub(super) fn parts(job: &ValidatedFineTuneJob, owner: &Owner, status: &FineTuneJobStatus) -> Vec<Part> {
-    let settings = settings();
+pub(super) fn parts(job: &ValidatedFineTuneJob, owner: &Owner, status: &FineTuneJobStatus, pods_without_user: bool) -> Vec<Part> {
+    let settings = settings(pods_without_user);
     let parallelism = &job.parallelism;
     let (nodes, processes) = (parallelism.num_nodes, parallelism.num_proc_per_node);
     let stages = [
@@ -36,8 +36,14 @@ pub(super) fn parts(job: &ValidatedFineTuneJob, owner: &Owner, status: &FineTune
     all.filter(|part| seen.insert((part.object.kind(), part.object.name().to_owned()))).collect()
 }
 
-fn settings() -> Settings {
-    Settings { trainer_image: OPERATORS_IMAGE.to_owned(), run_volume_size: RUN_VOLUME_SIZE.to_owned(), ..Settings::default() }
+/// The operator's settings, as far as this can know them.
+fn settings(pods_without_user: bool) -> Settings {
+    Settings {
+        trainer_image: OPERATORS_IMAGE.to_owned(),
+        run_volume_size: RUN_VOLUME_SIZE.to_owned(),
+        pods_without_user,
+        ..Settings::default()
+    }
 }
 
 /// The number of a stage's next try.

@@ -112,7 +112,7 @@ async fn preview(session: &Session, manifest: &JobManifest, job: &ValidatedFineT
     };
     let owner = Owner { namespace: session.namespace.clone(), name: job.name.clone(), uid: uid.unwrap_or_else(|| NO_UID.to_owned()) };
     let status = existing.as_ref().and_then(|object| serde_json::from_value::<FineTuneJobStatus>(object.data["status"].clone()).ok());
-    let parts = built::parts(job, &owner, &status.unwrap_or_default());
+    let parts = built::parts(job, &owner, &status.unwrap_or_default(), arguments.pods_without_user);
     // What the operator would make of a refused job is of no interest: it never sees it.
     if found.refusal.is_none() {
         for part in &parts {
