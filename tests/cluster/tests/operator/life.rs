@@ -10,7 +10,7 @@ use kube::api::{Api, DeleteParams, ListParams, PropagationPolicy};
 use serde_json::json;
 use temper_cluster_tests::kubelet::End;
 use temper_cluster_tests::wait;
-use temper_crds::{ModelVersion, Stage};
+use temper_crds::{FineTuneJob, ModelVersion, Stage};
 
 #[tokio::test]
 async fn a_job_runs_from_its_manifest_to_a_version_in_the_registry() {
@@ -143,7 +143,7 @@ async fn a_deleted_job_takes_everything_with_it_at_every_stage() {
     world.create("crashed", json!({})).await;
     let mut queued = crate::world::job("queued", json!({}));
     queued["metadata"]["labels"] = json!({ "kueue.x-k8s.io/queue-name": "gpu" });
-    world.namespace.create_object::<temper_crds::FineTuneJob>(queued).await;
+    world.namespace.create_object::<FineTuneJob>(queued).await;
     world.state("queued", "Queued").await;
     world.running("late", 0, 2).await;
     world.finish("done", 0).await;
@@ -154,7 +154,9 @@ async fn a_deleted_job_takes_everything_with_it_at_every_stage() {
     for pod in world.running("crashed", 0, 2).await {
         world.kubelet.end(&pod, End::exit(1, String::new())).await;
     }
-    world.state("crashed", "BackingOff").await;
+    // It backs off then, for a second or two: too short to be sure to see it.
+    let has_crashed = |job: &FineTuneJob| job.status.as_ref().is_some_and(|status| status.last_failure.is_some());
+    wait::until(&world.jobs(), "crashed", "told to have crashed", has_crashed).await;
     // What is left is the garbage collector's, whether the operator lives or not.
     for (number, name) in ["early", "late", "done", "held", "crashed", "queued"].into_iter().enumerate() {
         if number == 3 {
