@@ -1,4 +1,4 @@
-//! What becomes of a job's model, as far as it is known before anything is trained.
+//! What `publish` makes of a job, which is known before anything is trained.
 
 use temper_artifact::{Error, ModelSource};
 use temper_contract::TrainerConfig;
